@@ -1,0 +1,60 @@
+# `make` lists the targets. The two that a newcomer needs, `demo` and `test`, set everything up by themselves.
+
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+BIN = .venv/bin
+DEMO = workflow/overlays/demo.yaml
+WORKERS ?= 2
+
+.PHONY: help setup demo test test-all lint dry-runs bench report clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); done by the other targets when needed
+
+.venv/.ready: envs/requirements.txt pyproject.toml
+	@command -v $(PYTHON) > /dev/null || \
+	  { echo "$(PYTHON) is missing; install it (Debian: apt-get install python3.11 python3.11-venv) or call make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "$(PYTHON) is not Python 3.11; install it (Debian: apt-get install python3.11 python3.11-venv) or call make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+	  { echo "$(PYTHON) cannot make environments; install its venv module (Debian: apt-get install python3.11-venv)"; exit 1; }
+	@command -v git > /dev/null || { echo "git is missing; install it (Debian: apt-get install git)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figure below results/demo
+	$(BIN)/snakemake --cores $(CORES) all --configfile $(DEMO) --show-failed-logs --quiet host reason
+	@echo; cat results/demo/tables/table1.md results/demo/tables/mode_connectivity.md
+	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs"
+
+test: .venv/.ready  ## the test suite, on data made by the tests
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+
+test-all: .venv/.ready  ## the test suite with its slow part
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: .venv/.ready  ## ruff, mypy, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+dry-runs: .venv/.ready  ## every artefact under every configuration, without running anything
+	$(BIN)/snakemake -n --quiet rules host reason
+	$(BIN)/snakemake -n --profile slurm --quiet rules host reason -- results/figures/fig3.pdf
+	$(BIN)/snakemake -n --quiet rules host reason all --configfile $(DEMO)
+
+bench: .venv/.ready  ## the measurements of benchmarks/, one after the other
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+report: .venv/.ready  ## Snakemake's report of the paper's study
+	$(BIN)/snakemake --report results/report.html
+
+clean:  ## remove the demo's results and prepared data
+	rm -rf results/demo data/digits

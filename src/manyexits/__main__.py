@@ -1,0 +1,7 @@
+"""`python -m manyexits`, as ranks are started."""
+
+import sys
+
+from manyexits.cli import main
+
+sys.exit(main())

@@ -1,0 +1,239 @@
+"""Mode connectivity (paper, Figure 3; DEFINITIONS.md, section 10): the loss on the plane through the three regimes and
+on the straight lines between runs, with barriers as numbers."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from manyexits.augment import normalise
+from manyexits.dataset import Images, Prepared
+from manyexits.measure import EVALUATION_BATCH, measure
+from manyexits.network import MultiExit
+
+PAIRS = True
+COLUMNS = (
+    "part",
+    "first",
+    "second",
+    "seed",
+    "second_seed",
+    "t",
+    "alpha",
+    "beta",
+    "x",
+    "y",
+    "exit",
+    "metric",
+    "value",
+    "n",
+)
+"""part: line, barrier, plane or anchor. t, alpha, beta: coefficients. x, y: Euclidean distances of backbone parameters.
+metric: train_loss (mean cross-entropy of that exit alone), test_accuracy, barrier, distance."""
+
+PLANE = ("disjoint", "joint", "mixed")
+MARGIN = 0.2
+"""The plane reaches this far beyond its anchors, as a share of the distance between them."""
+FLAT = 1e-6
+"""Height of the triangle, relative to its base, below which there is no plane."""
+
+Models = list[tuple[str, int, MultiExit]]
+Rows = list[dict[str, Any]]
+
+
+def analyse(
+    models: Models,
+    data: Prepared,
+    *,
+    grid: Annotated[int, Field(ge=2)] = 25,
+    line: Annotated[int, Field(ge=2)] = 25,
+    n_probe: Annotated[int, Field(ge=1)] = 10000,
+    n_batchnorm: Annotated[int, Field(ge=1)] = 10000,
+    control: str = "disjoint",
+) -> Rows:
+    """Lines between all pairs of models and, where all three regimes are there, their plane.
+
+    Args:
+        models: runs of one experiment.
+        data: prepared dataset.
+        grid: points along each axis of the plane.
+        line: points on a line, ends included.
+        n_probe: training images that the loss is measured on.
+        n_batchnorm: training images that re-estimate BatchNorm's statistics at every point.
+        control: regime whose runs under two seeds are the control.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    surface = Surface([model.to(device) for _, _, model in models], data, n_probe, n_batchnorm)
+    rows: Rows = []
+    for first, second in itertools.combinations(range(len(models)), 2):
+        ends = {
+            "first": models[first][0],
+            "second": models[second][0],
+            "seed": models[first][1],
+            "second_seed": models[second][1],
+        }
+        rows += [ends | row for row in line_rows(surface, first, second, line)]
+    where = {regime: index for index, (regime, _, _) in enumerate(models)}
+    if len(where) == len(models) and set(PLANE) <= set(where):
+        rows += [{"seed": models[0][1]} | row for row in plane_rows(surface, [where[regime] for regime in PLANE], grid)]
+    return rows
+
+
+def line_rows(surface: "Surface", first: int, second: int, points: int) -> Rows:
+    """Loss and accuracy on the straight line between two models, and each exit's barrier."""
+    ts = np.linspace(0, 1, points)
+    measured = [surface.at({first: 1 - t, second: t}) for t in ts]
+    rows = [
+        {"part": "line", "t": float(t)} | row
+        for t, found in zip(ts, measured, strict=True)
+        for row in surface.rows(found)
+    ]
+    losses = np.stack([found.loss for found in measured])
+    heights = barrier(ts, losses)
+    rows += [
+        {"part": "barrier", "exit": k, "metric": "barrier", "value": float(height), "n": surface.n_probe}
+        for k, height in enumerate(heights, start=1)
+    ]
+    distance = float(np.linalg.norm(surface.flat[first] - surface.flat[second]))
+    return [*rows, {"part": "barrier", "metric": "distance", "value": distance}]
+
+
+def barrier(t: Float[np.ndarray, " p"], loss: Float[np.ndarray, "p k"]) -> Float[np.ndarray, " k"]:
+    """How far the loss rises above the straight line between its ends, at most; never negative."""
+    between = (1 - t)[:, None] * loss[0] + t[:, None] * loss[-1]
+    return np.maximum((loss - between).max(0), 0.0)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The plane through D, J and M: origin M, one axis towards J, the other towards what is left of D."""
+
+    d_x: float
+    """Distance of J from M."""
+    d_y: float
+    """Distance of D from the line through M and J."""
+    alpha_d: float
+    """Where D lies along the first axis, in units of d_x; along the second it lies at 1."""
+
+    def coefficients(self, alpha: float, beta: float) -> tuple[float, float, float]:
+        """Weights of D, J and M at a point, adding up to 1."""
+        joint = alpha - beta * self.alpha_d
+        return beta, joint, 1 - beta - joint
+
+
+def frame(d: Float[np.ndarray, " p"], j: Float[np.ndarray, " p"], m: Float[np.ndarray, " p"]) -> Frame:
+    """The plane's axes from three parameter vectors in float64.
+
+    Raises:
+        ValueError: when the three lie on one line.
+    """
+    along, other = j - m, d - m
+    d_x = float(np.linalg.norm(along))
+    alpha_d = float(other @ along) / d_x**2 if d_x > 0 else 0.0
+    d_y = float(np.linalg.norm(other - alpha_d * along))
+    if d_x == 0 or d_y < FLAT * d_x:
+        raise ValueError("the three regimes' backbones lie on one line, so no plane goes through them")
+    return Frame(d_x, d_y, alpha_d)
+
+
+def plane_rows(surface: "Surface", djm: list[int], grid: int) -> Rows:
+    """Loss and accuracy on a grid in the plane, and where the three regimes lie in it."""
+    plane = frame(*(surface.flat[index] for index in djm))
+    low, high = min(-MARGIN, plane.alpha_d - MARGIN), max(1 + MARGIN, plane.alpha_d + MARGIN)
+    rows: Rows = []
+    for beta in np.linspace(-MARGIN, 1 + MARGIN, grid):
+        for alpha in np.linspace(low, high, grid):
+            found = surface.at(dict(zip(djm, plane.coefficients(alpha, beta), strict=True)))
+            place = {
+                "alpha": float(alpha),
+                "beta": float(beta),
+                "x": float(alpha * plane.d_x),
+                "y": float(beta * plane.d_y),
+            }
+            rows += [{"part": "plane", **place} | row for row in surface.rows(found)]
+    anchors = zip(PLANE, [(plane.alpha_d, 1.0), (1.0, 0.0), (0.0, 0.0)], strict=True)
+    return rows + [
+        {"part": "anchor", "first": regime, "alpha": a, "beta": b, "x": a * plane.d_x, "y": b * plane.d_y}
+        for regime, (a, b) in anchors
+    ]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was measured at one point of parameter space, per exit."""
+
+    loss: Float[np.ndarray, " k"]
+    accuracy: Float[np.ndarray, " k"]
+
+
+class Surface:
+    """Loss and accuracy as functions of the weights of an affine combination of models."""
+
+    def __init__(self, models: list[MultiExit], data: Prepared, n_probe: int, n_batchnorm: int) -> None:
+        self.model = models[0]
+        self.vectors = [torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in models]
+        self.flat = [
+            torch.cat([p.detach().double().flatten() for p in model.backbone.parameters()]).cpu().numpy()
+            for model in models
+        ]
+        """Backbone parameters alone: distances and axes."""
+        order = np.random.default_rng(0).permutation(len(data.train))  # the same images for every regime and point
+        self.probe = replace(data.train, indices=data.train.indices[order[:n_probe]])
+        self.batchnorm = replace(data.train, indices=data.train.indices[order[:n_batchnorm]])
+        self.test = data.test
+        device = self.vectors[0].device
+        self.mean, self.std = (torch.from_numpy(values).to(device) for values in (data.mean, data.std))
+        self.n_probe = len(self.probe)
+
+    @torch.no_grad()
+    def at(self, weights: dict[int, float]) -> Point:
+        """Measure the combination sum(weight * model), BatchNorm's statistics re-estimated there."""
+        combined = torch.stack([self.vectors[index] * weight for index, weight in weights.items()]).sum(0)
+        begin = 0
+        for parameter in self.model.parameters():
+            parameter.copy_(combined[begin : begin + parameter.numel()].view_as(parameter))
+            begin += parameter.numel()
+        estimate_batchnorm(self.model, lambda: self._batches(self.batchnorm))
+        loss, _, _ = measure(self.model, self.probe, self.mean, self.std)
+        _, right, _ = measure(self.model, self.test, self.mean, self.std)
+        return Point((loss / len(self.probe)).cpu().numpy(), (right / len(self.test)).cpu().numpy())
+
+    def _batches(self, split: Images) -> Iterator[Tensor]:
+        for begin in range(0, len(split), EVALUATION_BATCH):
+            raw, _ = split.take(np.arange(begin, min(begin + EVALUATION_BATCH, len(split))))
+            yield normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
+
+    def rows(self, point: Point) -> Rows:
+        """A measured point as rows."""
+        both = {"train_loss": (point.loss, self.n_probe), "test_accuracy": (point.accuracy, len(self.test))}
+        return [
+            {"exit": k, "metric": metric, "value": float(value), "n": n}
+            for metric, (values, n) in both.items()
+            for k, value in enumerate(values, start=1)
+        ]
+
+
+def estimate_batchnorm(model: nn.Module, batches: Callable[[], Iterator[Tensor]]) -> None:
+    """Running statistics anew, in one pass: the momentum of a batch is its share of the images seen including it."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    seen = 0
+    for images in batches():
+        seen += len(images)
+        for norm in norms:
+            norm.momentum = len(images) / seen
+        model(images)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()

@@ -1,0 +1,100 @@
+"""ResNets (He et al., 2016): every variant is a list of residual blocks, built from torchvision's own.
+
+A stage is one block; the stem belongs to the first. With `shortcut: projection` and four groups the stages are those of
+torchvision's networks, in order; `shortcut: padding` is the parameter-free one of the original CIFAR networks.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from manyexits.backbones import Backbone
+
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+class PaddingShortcut(nn.Module):
+    """Every second pixel, and zero channels added on both sides (He et al., option A)."""
+
+    def __init__(self, stride: int, extra: int) -> None:
+        super().__init__()
+        self.stride, self.extra = stride, extra
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, D + extra, H / stride, W / stride)."""
+        below = self.extra // 2
+        return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.extra - below))
+
+
+def build(
+    classes: int,
+    *,
+    blocks: list[int],
+    block: Literal["basic", "bottleneck"] = "basic",
+    width: int = 64,
+    stem: Literal["3x3", "imagenet"] = "3x3",
+    shortcut: Literal["projection", "padding"] = "projection",
+) -> Backbone:
+    """A ResNet as stages.
+
+    Args:
+        classes: outputs of the classifier.
+        blocks: blocks per group; each group but the first halves the resolution and doubles the channels.
+        block: basic (two 3x3 convolutions) or bottleneck (1x1, 3x3, 1x1).
+        width: channels of the first group, before a bottleneck's expansion.
+        stem: one 3x3 convolution at full resolution, or ImageNet's 7x7 with stride 2 and max pooling.
+        shortcut: what joins blocks of different shape.
+    """
+    stages: list[nn.Module] = []
+    channels = width
+    for group, count in enumerate(blocks):
+        planes = width * 2**group
+        for index in range(count):
+            stride = 2 if group > 0 and index == 0 else 1
+            out = planes * BLOCKS[block].expansion
+            joined = None if stride == 1 and channels == out else _shortcut(shortcut, channels, out, stride)
+            stages.append(BLOCKS[block](channels, planes, stride, joined))
+            channels = out
+    stages[0] = nn.Sequential(_stem(stem, width), stages[0])
+    classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+    backbone = Backbone(stages, classifier)
+    _initialise(backbone)
+    return backbone
+
+
+def _stem(kind: str, width: int) -> nn.Sequential:
+    if kind == "3x3":
+        return nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    convolution = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+
+
+def _shortcut(kind: str, channels: int, out: int, stride: int) -> nn.Module:
+    if kind == "padding":
+        return PaddingShortcut(stride, out - channels)
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+
+def _initialise(backbone: Backbone) -> None:
+    """As torchvision does: He's normal initialisation by fan-out for convolutions."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def from_torchvision(weights: dict[str, Tensor], blocks: list[int]) -> dict[str, Tensor]:
+    """A torchvision ResNet's state dict under the names of these stages."""
+    number = {f"layer{g + 1}.{b}": sum(blocks[:g]) + b for g, count in enumerate(blocks) for b in range(count)}
+    fixed = {"conv1": "stages.0.0.0", "bn1": "stages.0.0.1", "fc": "classifier.2"}
+
+    def renamed(name: str) -> str:
+        head, _, rest = name.partition(".")
+        if head in fixed:
+            return f"{fixed[head]}.{rest}"
+        place, _, inner = rest.partition(".")
+        stage = number[f"{head}.{place}"]
+        return f"stages.{stage}.{'1.' if stage == 0 else ''}{inner}"
+
+    return {renamed(name): torch.as_tensor(value) for name, value in weights.items()}

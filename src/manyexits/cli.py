@@ -1,0 +1,292 @@
+"""The command line: one verb per rule, and two for people. Heavy imports stand inside the verbs."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 75
+"""sysexits' "temporary failure": the state is saved, start again to go on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; what is wrong is said in one sentence.
+
+    Returns:
+        0, 2 for bad input or configuration, 75 for a training that was stopped and saved itself.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    chosen = _parser().parse_args(given)
+    try:
+        return chosen.run(chosen) or 0
+    except (ValueError, OSError) as error:
+        print(f"manyexits {chosen.verb}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+# -- one verb per rule ----------------------------------------------------------------------------------------------
+
+
+def prepare(chosen: argparse.Namespace) -> None:
+    """read a dataset as its publisher ships it and write arrays, splits and manifest"""
+    from manyexits import dataset
+
+    dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
+
+
+def pretrain(chosen: argparse.Namespace) -> int:
+    """phase 1: train the backbone alone"""
+    return _training(chosen, None)
+
+
+def train(chosen: argparse.Namespace) -> int:
+    """the remaining phases of a regime"""
+    return _training(chosen, chosen.backbone)
+
+
+def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
+    devices = chosen.settings["phases"][0]["recipe"]["devices"]
+    if devices > 1 and "RANK" not in os.environ:
+        ranks = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+        os.execv(sys.executable, [sys.executable, *ranks, "-m", "manyexits", *sys.argv[1:]])
+    from manyexits import job
+
+    try:
+        job.run(
+            job.Job(
+                settings=chosen.settings,
+                data=chosen.data,
+                backbone=backbone,
+                output=chosen.output,
+                checkpoints=chosen.checkpoints,
+                tracking=chosen.tracking,
+                tracker=chosen.tracker,
+                attempt=chosen.attempt,
+                minutes=chosen.minutes,
+                save_every_s=chosen.save_every,
+            )
+        )
+    except job.Interrupted:
+        print(f"manyexits {chosen.verb}: stopped and saved; start again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def predict(chosen: argparse.Namespace) -> None:
+    """answers and certainty of every exit on the validation and test splits"""
+    import torch
+
+    from manyexits import dataset, measure, network, predict
+
+    data = dataset.read(chosen.data)
+    model = network.build(chosen.settings["network"], data.shape, seed=0)
+    network.load_weights(chosen.weights, model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).eval()
+    mean, std = (torch.from_numpy(values).to(device) for values in (data.mean, data.std))
+    by_split = {}
+    for name in predict.SPLITS:
+        split = getattr(data, name)
+        _, _, logits = measure.measure(model, split, mean, std, collect=True)
+        assert logits is not None
+        by_split[name] = predict.predictions(logits.numpy(), split.labels[split.indices])
+        if lost := predict.nan_samples(by_split[name]):
+            print(f"{lost} of {len(split)} {name} samples have a confidence that is no number", file=sys.stderr)
+    predict.write(chosen.output, by_split)
+
+
+def count_flops(chosen: argparse.Namespace) -> None:
+    """cost of every stage, head and exit"""
+    from manyexits import atomic, cost, dataset, network
+
+    data = dataset.read(chosen.data)
+    model = network.build(chosen.settings["network"], data.shape, seed=0)
+    costs = cost.count_network(model, data.shape)
+    content = {
+        "convention": cost.CONVENTION,
+        "unit": "FLOPs per image",
+        "image_shape": list(data.shape),
+        "backbone": costs.backbone,
+        "exits": [
+            {"exit": k, "after_block": b, "cost": c}
+            for k, (b, c) in enumerate(zip(costs.blocks, costs.exits, strict=True), 1)
+        ],
+        "stages": costs.stages,
+        "heads": costs.heads,
+    }
+    atomic.write_json(chosen.output, content)
+
+
+def calibrate(chosen: argparse.Namespace) -> None:
+    """thresholds for every protocol, criterion and budget"""
+    from manyexits import atomic, calibrate, predict
+
+    by_split, costs = predict.read(chosen.predictions), _costs(chosen.costs)
+    cells = []
+    for protocol in chosen.settings["protocols"]:
+        for criterion in chosen.settings["criteria"]:
+            if protocol == "geometric" and criterion != "confidence":
+                continue  # MSDNet's protocol is defined for confidence alone
+            validation, test = (predict.scored(by_split[name], criterion) for name in predict.SPLITS)
+            budgets = chosen.settings["budgets"]
+            cells += calibrate.choose(protocol, criterion, budgets, validation, test, *costs)
+    atomic.write_json(chosen.output, {"criteria": chosen.settings["criteria"], "cells": cells})
+
+
+def evaluate(chosen: argparse.Namespace) -> None:
+    """tidy rows of one run"""
+    from manyexits import evaluate, predict, rows
+
+    by_split = predict.read(chosen.predictions)
+    thresholds = json.loads(chosen.thresholds.read_text())
+    validation, test = (
+        {criterion: predict.scored(by_split[name], criterion) for criterion in thresholds["criteria"]}
+        for name in predict.SPLITS
+    )
+    answers = by_split["test"]["answer"]
+    agree = answers == answers[:, -1:]
+    found = evaluate.evaluate(
+        thresholds["cells"], validation, test, *_costs(chosen.costs), by_split["test"]["confidence"], agree
+    )
+    rows.write(chosen.output, [chosen.settings["identity"] | row for row in found])
+
+
+def _costs(path: Path) -> tuple[Any, int]:
+    """C_1..C_K and the backbone's cost."""
+    import numpy as np
+
+    content = json.loads(path.read_text())
+    return np.array([exit_["cost"] for exit_ in content["exits"]], dtype=np.int64), content["backbone"]
+
+
+def analyse(chosen: argparse.Namespace) -> None:
+    """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
+    import importlib
+
+    from manyexits import dataset, network, rows
+
+    settings = chosen.settings
+    data = dataset.read(chosen.data)
+    models = []
+    for run, weights in zip(settings["runs"], chosen.weights, strict=True):
+        model = network.build(settings["network"], data.shape, seed=0)
+        network.load_weights(weights, model)
+        models.append((run["regime"], run["seed"], model.eval()))
+    module = importlib.import_module(f"manyexits.analysis.{settings['analysis']}")
+    found = module.analyse(models, data, **settings["options"])
+    identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
+    rows.write(chosen.output, [identity | row for row in found], ("experiment", "variant", *module.COLUMNS))
+
+
+def table(chosen: argparse.Namespace) -> None:
+    """a table as csv, md and tex"""
+    from manyexits import tables
+
+    tables.draw(chosen.settings, chosen.inputs, chosen.output)
+
+
+def figure(chosen: argparse.Namespace) -> None:
+    """a figure as pdf, png and svg"""
+    from manyexits import figures
+
+    figures.draw(chosen.settings, chosen.inputs, chosen.output)
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def settings(chosen: argparse.Namespace) -> None:
+    """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
+    from manyexits import study
+
+    plan = study.load(study.read(chosen.config))
+    known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
+    if chosen.run_name not in known:
+        from manyexits.components import nearest
+
+        raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
+    experiment, regime, seed = chosen.run_name.split("/")
+    names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
+    told = {stage: json.loads(plan.settings(stage, **names)) for stage in ("train", "predict", "calibrate", "evaluate")}
+    if phase_1 := plan.pretrained(experiment, regime):
+        told = {"pretrain": json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))} | told
+    print(json.dumps(told, indent=2))
+
+
+def schema(chosen: argparse.Namespace) -> None:
+    """print the JSON schema of config.yaml"""
+    from manyexits.schema import schema
+
+    print(json.dumps(schema(), indent=1))
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+Argument = tuple[str, dict[str, Any]]
+SETTINGS: Argument = (
+    "--settings",
+    {"type": json.loads, "required": True, "help": "canonical JSON, from the Snakefile"},
+)
+OUTPUT: Argument = ("--output", {"type": Path, "required": True})
+
+
+def _path(name: str, **more: Any) -> Argument:
+    return f"--{name}", {"type": Path, "required": True} | more
+
+
+TRAINING: list[Argument] = [
+    SETTINGS,
+    _path("data", help="prepared dataset"),
+    _path("output", help="folder of model.safetensors, history.csv and run.json"),
+    _path("checkpoints", help="folder below which the run saves itself"),
+    _path("tracking", required=False, help="folder of the tracker's files"),
+    ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate (default: tensorboard)"}),
+    ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
+    ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
+    ("--save-every", {"type": float, "default": 60.0, "help": "least seconds between checkpoints (default: 60)"}),
+]
+
+VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
+    prepare: [
+        SETTINGS,
+        ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
+        ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
+        OUTPUT,
+    ],
+    pretrain: TRAINING,
+    train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
+    predict: [SETTINGS, _path("data"), _path("weights"), OUTPUT],
+    count_flops: [SETTINGS, _path("data"), OUTPUT],
+    calibrate: [SETTINGS, _path("predictions"), _path("costs"), OUTPUT],
+    evaluate: [SETTINGS, _path("predictions"), _path("thresholds"), _path("costs"), OUTPUT],
+    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), OUTPUT],
+    table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
+    figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
+    settings: [
+        ("run_name", {"metavar": "RUN"}),
+        (
+            "--config",
+            {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
+        ),
+    ],
+    schema: [],
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="manyexits", description="One verb per rule of the pipeline; see the README.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for function, arguments in VERBS.items():
+        verb = verbs.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+        for name, how in arguments:
+            verb.add_argument(name, **how)
+        verb.set_defaults(run=function)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

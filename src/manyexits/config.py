@@ -1,0 +1,377 @@
+"""The study as data: typed models of config.yaml, each field with its meaning and unit right under it.
+
+Origin marks (P paper, C the authors' code, L literature, O our decision) stand beside every value of a recipe, in its
+`origin` mapping; what a recipe leaves at the defaults below is O.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from manyexits import components
+from manyexits.components import nearest
+
+Phase = Literal["backbone", "all", "heads"]
+Criterion = Literal["confidence", "entropy"]
+Protocol = Literal["paper", "shared", "geometric"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class StudyError(ValueError):
+    """What is wrong in a configuration, as one sentence that names the key and the remedy."""
+
+
+class Strict(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Component(BaseModel):
+    """A named entry that picks a component by its file name and gives it options, all in one flat mapping."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the component, complete with their defaults."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def _check_options(entry: Component, kind: str, name: str) -> None:
+    """Replace the raw options of an entry by validated ones."""
+    model = components.options(kind, name)
+    assert entry.__pydantic_extra__ is not None
+    for key in entry.__pydantic_extra__:
+        if key not in model.model_fields:
+            valid = [*type(entry).model_fields, *model.model_fields]
+            raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
+    checked = model.model_validate(entry.__pydantic_extra__)
+    entry.__pydantic_extra__.clear()
+    entry.__pydantic_extra__.update(checked.model_dump())
+
+
+class Dataset(Component):
+    """Where images and labels come from. The entry's name is also the folder of the prepared arrays."""
+
+    source: str
+    """File name in src/manyexits/data."""
+    classes: Positive
+    """Number of classes that the data must have."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
+    split_seed: int = 42
+    """Seed of that split [C]."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "Dataset":
+        _check_options(self, "data", self.source)
+        return self
+
+
+class Backbone(Component):
+    """A network cut into stages."""
+
+    family: str
+    """File name in src/manyexits/backbones."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "Backbone":
+        _check_options(self, "backbones", self.family)
+        return self
+
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks, where the options tell it."""
+        blocks = self.options.get("blocks")
+        return sum(blocks) if blocks else None
+
+
+class Method(Component):
+    """Heads, loss, and how logits become answers."""
+
+    kind: str
+    """File name in src/manyexits/methods."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "Method":
+        _check_options(self, "methods", self.kind)
+        return self
+
+
+class Placement(Strict):
+    """After which blocks the heads sit; exactly one of the two keys."""
+
+    shares: list[Annotated[float, Field(gt=0, lt=1)]] | None = None
+    """Shares of the stages' cost; each head goes after the block nearest to its share (SDN's rule)."""
+    blocks: dict[int, list[Positive]] | None = None
+    """Number of blocks of the backbone -> blocks with a head, counted from 1."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Placement":
+        if (self.shares is None) == (self.blocks is None):
+            raise ValueError("a placement has either 'shares' or 'blocks'")
+        for total, blocks in (self.blocks or {}).items():
+            if blocks != sorted(set(blocks)):
+                raise ValueError(f"the blocks {blocks} must rise")
+            if blocks and blocks[-1] >= total:
+                raise ValueError(
+                    f"there is no place for a head after block {blocks[-1]} of {total}; valid blocks: 1 to {total - 1}"
+                )
+        return self
+
+
+class Resources(Strict):
+    """What a job asks of Slurm. Changing it never retrains."""
+
+    minutes: Positive = 720
+    """Time limit of a training job in minutes; a run that comes near it saves and goes on in the next attempt."""
+    memory_gib: Positive = 16
+    """Main memory of a training job in GiB; grows with the attempt, to at most twice."""
+    threads: Positive = 8
+    """CPU threads of a training job."""
+
+
+class Recipe(Resources):
+    """How one phase is trained. Flat, and never overridden inline."""
+
+    optimizer: Literal["adamw", "sgd"]
+    """torch.optim.AdamW or SGD."""
+    lr: Annotated[float, Field(gt=0)]
+    """Learning rate at the start of the phase."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of SGD."""
+    weight_decay: NotNegative = 0.0
+    """Decoupled weight decay of AdamW, L2 penalty of SGD."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over the epoch limit, per step; cosine ends at 0."""
+    clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; null: no clipping."""
+    batch: Positive
+    """Effective batch: images per optimiser step, over all devices."""
+    devices: Positive = 1
+    """Number of GPUs (ranks) that share the effective batch."""
+    per_device_batch: Positive | None = None
+    """Images per device and pass; null: batch / devices. Smaller values accumulate gradients."""
+    epochs: Positive
+    """Epoch limit."""
+    patience: Positive
+    """Epochs without improvement of any learning exit after which the phase stops."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Mixed precision of forward and backward."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the target that is spread over all classes."""
+    crop_padding: Annotated[int, Field(ge=0)] = 0
+    """Random crop after zero padding by so many pixels; 0: off."""
+    flip: bool = False
+    """Random horizontal flip with probability 1/2."""
+    trivial_augment: bool = False
+    """TrivialAugmentWide (Mueller and Hutter, 2021)."""
+    erasing: Share = 0.0
+    """Probability of random erasing (Zhong et al., 2020)."""
+    mixup: NotNegative = 0.0
+    """alpha of Mixup's Beta distribution; 0: off."""
+    cutmix: NotNegative = 0.0
+    """alpha of CutMix's Beta distribution; 0: off."""
+    mix_probability: Share = 1.0
+    """Probability that a batch is mixed."""
+    mix_switch: Share = 0.5
+    """Probability of CutMix where both are on."""
+    cache_gib: NotNegative = 4.0
+    """A frozen backbone's features are computed once if nothing is random and they fit this many GiB."""
+    origin: dict[str, Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]] = {}
+    """Field -> origin mark, optionally followed by the place (e.g. `P E.1`)."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Recipe":
+        per_device = self.per_device_batch or self.batch // self.devices
+        if per_device == 0 or self.batch % (self.devices * per_device):
+            raise ValueError(
+                f"batch {self.batch} cannot be divided by {self.devices} devices x {per_device or 1} images;"
+                " choose a multiple, or other 'devices' or 'per_device_batch'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _marked(self) -> "Recipe":
+        marked = set(self.origin)
+        stated = self.model_fields_set - set(Resources.model_fields) - {"origin"}
+        if missing := sorted(stated - marked):
+            raise ValueError(f"'origin' lacks a mark (P, C, L or O) for {', '.join(missing)}")
+        if unknown := sorted(marked - stated):
+            raise ValueError(f"'origin' marks {', '.join(unknown)}, which the recipe does not state")
+        return self
+
+    @property
+    def accumulation(self) -> int:
+        """Passes per optimiser step on each device."""
+        return self.batch // (self.devices * (self.per_device_batch or self.batch // self.devices))
+
+    def science(self) -> dict[str, Any]:
+        """The settings that can change a result: all but resources and marks."""
+        return self.model_dump(exclude={*Resources.model_fields, "origin"})
+
+
+class Experiment(Strict):
+    """One backbone on one dataset with one method, trained under every regime and seed."""
+
+    dataset: Name
+    """Entry of `datasets`."""
+    backbone: Name
+    """Entry of `backbones`."""
+    method: Name = "sdn"
+    """Entry of `methods`."""
+    placement: Name = "sdn"
+    """Entry of `placements`."""
+    recipes: dict[Phase, Name]
+    """Phase -> entry of `recipes`."""
+    regimes: list[Name] = ["disjoint", "joint", "mixed"]
+    """Entries of `regimes`."""
+    criteria: list[Criterion] = ["confidence", "entropy"]
+    """Exit rules that are calibrated and evaluated."""
+    seeds: list[Annotated[int, Field(ge=0)]] | None = None
+    """Seeds; null: those of the study."""
+    vary: dict[str, list[Any]] = {}
+    """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
+
+
+class Artefact(Component):
+    """A table or figure: the experiments that it draws, and its own options."""
+
+    experiments: list[str]
+    """Base experiments, in the order of rows or panels."""
+    sweep: str | None = None
+    """Key of the experiments' `vary` whose variants are drawn too."""
+
+
+class Study(Strict):
+    """All of config.yaml after overlays are merged, nulls removed and `extends` resolved."""
+
+    output: str = "results"
+    """Folder of everything that is made, except prepared data."""
+    data: str = "data"
+    """Folder of prepared data; scales share it."""
+    data_root: str = "datasets"
+    """Folder of the publishers' files; the environment variable MANYEXITS_DATA_ROOT wins over it."""
+    hub: bool = True
+    """Whether datasets that are not below data_root are fetched from the datasets hub."""
+    seeds: list[Annotated[int, Field(ge=0)]]
+    """Seeds of every experiment that states none."""
+    budgets: list[float]
+    """Budgets as fractions of the backbone's cost; Max (no limit) is always added."""
+    protocols: list[Protocol] = ["paper", "shared", "geometric"]
+    """Ways to choose thresholds."""
+    datasets: dict[Name, Dataset] = {}
+    backbones: dict[Name, Backbone] = {}
+    methods: dict[Name, Method] = {}
+    placements: dict[Name, Placement] = {}
+    recipes: dict[Name, Recipe] = {}
+    regimes: dict[Name, Annotated[list[Phase], Field(min_length=1)]] = {}
+    """Regime -> its phases in order."""
+    experiments: dict[Name, Experiment] = {}
+    analyses: dict[Name, dict[str, Any]] = {}
+    """Analysis (file name in src/manyexits/analysis) -> its options."""
+    tables: dict[Name, Artefact] = {}
+    figures: dict[Name, Artefact] = {}
+
+    @model_validator(mode="after")
+    def _checked(self) -> "Study":
+        for budget in self.budgets:
+            if not budget > 0:
+                raise ValueError(
+                    f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
+                )
+        for name, given in self.analyses.items():
+            self.analyses[name] = components.options("analysis", name).model_validate(given).model_dump()
+        for kind in ("tables", "figures"):
+            for name, artefact in getattr(self, kind).items():
+                with_key(f"{kind}.{name}", _check_options, artefact, kind, name)
+                for experiment in artefact.experiments:
+                    known(f"{kind}.{name}.experiments", experiment, list(self.experiments))
+        for name, experiment in self.experiments.items():
+            self.check_names(f"experiments.{name}", experiment)
+        return self
+
+    def check_names(self, key: str, experiment: Experiment) -> None:
+        """Refuse an experiment that names what the study does not hold, or whose parts do not fit."""
+        known(f"{key}.dataset", experiment.dataset, list(self.datasets))
+        known(f"{key}.backbone", experiment.backbone, list(self.backbones))
+        known(f"{key}.method", experiment.method, list(self.methods))
+        known(f"{key}.placement", experiment.placement, list(self.placements))
+        for phase, recipe in experiment.recipes.items():
+            known(f"{key}.recipes.{phase}", recipe, list(self.recipes))
+        for regime in experiment.regimes:
+            known(f"{key}.regimes", regime, list(self.regimes))
+            for phase in self.regimes[regime]:
+                if phase not in experiment.recipes:
+                    raise ValueError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
+            together = {self.recipes[experiment.recipes[phase]].devices for phase in self.later_phases(regime)}
+            if len(together) > 1:
+                raise ValueError(
+                    f"{key}.recipes: the phases of regime {regime} run in one job; give them equal 'devices'"
+                )
+        blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
+        if blocks is not None and total not in blocks:
+            raise ValueError(
+                f"{key}.placement: {experiment.placement!r} has no entry for the {total} blocks of"
+                f" {experiment.backbone!r}; it has {', '.join(map(str, blocks))}"
+            )
+
+    def later_phases(self, regime: str) -> list[Phase]:
+        """The phases that `train` runs: all but a first phase that trains the backbone alone, which `pretrain` runs."""
+        phases = self.regimes[regime]
+        return phases[1:] if phases[0] == "backbone" else phases
+
+
+def with_key(key: str, function: Any, *arguments: Any) -> Any:
+    """Call a check; what it finds is reported under `key`."""
+    try:
+        return function(*arguments)
+    except ValidationError as error:
+        raise ValueError(explain(error, None, key)) from error
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def known(key: str, name: str, valid: list[str]) -> None:
+    """Refuse a name that is not among the valid ones.
+
+    Raises:
+        ValueError: names the key and lists the valid names, the nearest first.
+    """
+    if name not in valid:
+        raise ValueError(f"{key}: there is no {name!r}; valid names: {nearest(name, valid)}")
+
+
+def explain(error: ValidationError, model: type[BaseModel] | None, prefix: str = "") -> str:
+    """The first error of pydantic as one sentence with the full key."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if part != "[key]"]
+    key = ".".join([prefix, *path] if prefix else path)
+    if first["type"] == "extra_forbidden":
+        owner = _owner(model, path[:-1]) if model else None
+        valid = f"; valid keys: {nearest(path[-1], list(owner.model_fields))}" if owner else ""
+        return f"{key}: unknown key{valid}"
+    message = re.sub(r"^Value error, ", "", first["msg"])
+    if first["type"] == "missing":
+        return f"{key}: this key is missing"
+    given = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+    return f"{key}: {message}{given}" if key else f"{message}{given}"
+
+
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The model that stands at a path such as experiments.NAME."""
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None:
+            continue  # a name inside a mapping of entries
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        if inner is None:
+            return None
+        model = inner
+    return model

@@ -1,0 +1,1 @@
+"""Datasets, one file each: `load(root, hub, *, options)` returns a `sources.Raw` or raises ValueError."""

@@ -1,0 +1,179 @@
+"""One training job, from its inputs to its outputs: who owns it, when it has to stop, what it leaves behind."""
+
+import csv
+import importlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from manyexits import atomic, dataset, rows
+from manyexits.checkpoint import Checkpoints, LockedError
+from manyexits.console import Console
+from manyexits.cost import Costs, count_network
+from manyexits.network import MultiExit, build, load_weights, save_weights
+from manyexits.provenance import record, sha256
+from manyexits.study import digest
+from manyexits.train import Interrupted, Progress, fit
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `pretrain` and `train` are told by their rules."""
+
+    settings: dict[str, Any]
+    data: Path
+    """Prepared dataset."""
+    backbone: Path | None
+    """Folder of phase 1's outputs; None for a job that starts from scratch."""
+    output: Path
+    """Folder of the declared outputs."""
+    checkpoints: Path
+    """Folder of all checkpoint folders."""
+    tracking: Path | None
+    """Folder of the tracker's files; None: no tracker."""
+    tracker: str
+    attempt: int
+    minutes: float | None
+    """Time limit; a little before it the job saves itself and stops."""
+    save_every_s: float
+
+
+def run(job: Job) -> None:
+    """Train, and write model.safetensors, history.csv and run.json; the model last.
+
+    Raises:
+        Interrupted: when it was asked to stop, or its time was nearly up; started again, it goes on.
+        ValueError: for what a further attempt cannot mend; the sentence stays with the checkpoints.
+    """
+    accelerator = _accelerator(job)
+    main = accelerator.is_main_process
+    console = Console(quiet=not main)
+    inputs = {"manifest": job.data / "manifest.json"}
+    if job.backbone:
+        inputs["backbone"] = job.backbone / "model.safetensors"
+    key = digest({"settings": job.settings, "inputs": {name: sha256(path) for name, path in inputs.items()}})
+    checkpoints = Checkpoints(job.checkpoints / key, console.line)
+    if main and (sentence := checkpoints.failed(job.attempt)):
+        raise ValueError(sentence)
+    stop = _stopper(job.minutes)
+    try:
+        if main:
+            with checkpoints.lock():
+                progress, network = _train(job, accelerator, checkpoints, stop, console)
+                _write(job, network, progress, inputs)
+            checkpoints.remove()
+        else:
+            _train(job, accelerator, checkpoints, stop, console)
+    except LockedError:
+        raise
+    except ValueError as error:
+        if main:
+            checkpoints.fail(str(error))
+        raise
+    finally:
+        console.close()
+        accelerator.end_training()
+
+
+def _accelerator(job: Job) -> Accelerator:
+    recipe = job.settings["phases"][0]["recipe"]
+    devices = torch.cuda.device_count()
+    if 0 < devices < recipe["devices"]:
+        raise ValueError(
+            f"the recipe asks for {recipe['devices']} devices, but {devices} GPU is visible;"
+            " lower 'devices' in the recipe, or run where there are more"
+        )
+    precision = {"fp32": "no"}.get(recipe["precision"], recipe["precision"])
+    tracking = {"log_with": job.tracker, "project_dir": str(job.tracking)} if job.tracking else {}
+    accelerator = Accelerator(cpu=devices == 0, mixed_precision=precision, **tracking)
+    if accelerator.num_processes != recipe["devices"]:
+        raise ValueError(
+            f"the recipe asks for {recipe['devices']} devices, but {accelerator.num_processes} ranks were started"
+        )
+    set_seed(job.settings["seed"])
+    if job.tracking:
+        accelerator.init_trackers("")
+    return accelerator
+
+
+def _train(
+    job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
+) -> tuple[Progress, MultiExit]:
+    data = dataset.read(job.data)
+    network = build(job.settings["network"], data.shape, job.settings["seed"])
+    if job.backbone:
+        load_weights(job.backbone / "model.safetensors", network.backbone)
+    costs = count_network(network, data.shape)
+    method = job.settings["network"].get("method", {"kind": "sdn"})["kind"]
+    progress = fit(
+        network,
+        importlib.import_module(f"manyexits.methods.{method}").loss,
+        costs,
+        job.settings,
+        data,
+        checkpoints,
+        accelerator,
+        start=_start(job.backbone, network.n_exits),
+        save_every_s=job.save_every_s,
+        stop=stop,
+        console=console,
+    )
+    return progress, network
+
+
+def _start(backbone: Path | None, n_exits: int) -> Progress:
+    """What phase 1 has spent, its history under the number that its exit has now."""
+    if backbone is None:
+        return Progress()
+    phases = json.loads((backbone / "run.json").read_text())["phases"]
+    history = [row | {"exit": n_exits} for row in _read_history(backbone / "history.csv")]
+    return Progress(samples=phases[-1]["samples"], flops=phases[-1]["flops"], phases=phases, history=history)
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    whole = ("epoch", "samples", "flops", "exit")
+    return [
+        {
+            key: value if key == "phase" else None if value == "" else int(value) if key in whole else float(value)
+            for key, value in row.items()
+        }
+        for row in found
+    ]
+
+
+def _write(job: Job, network: MultiExit, progress: Progress, inputs: dict[str, Path]) -> None:
+    about = record(job.settings, inputs)
+    exits = [{"exit": k, "after_block": block} for k, block in enumerate(network.blocks, start=1)]
+    module = network.backbone if "placement" not in job.settings["network"] else network
+    rows.write(job.output / "history.csv", progress.history, rows.HISTORY)
+    atomic.write_json(job.output / "run.json", {**about, "exits": exits, "phases": progress.phases})
+    save_weights(job.output / "model.safetensors", module, {"format": "pt"})
+
+
+def _stopper(minutes: float | None) -> Callable[[], bool]:
+    """A function that tells whether to save and stop: after SIGTERM or SIGINT, or shortly before the time is up."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    # a twentieth of the limit, but never more than five minutes, is left for saving
+    deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes - min(300, 3 * minutes)
+    return lambda: asked.is_set() or time.monotonic() > deadline
+
+
+__all__ = ["Costs", "Interrupted", "Job", "run"]

@@ -1,0 +1,1 @@
+"""Methods, one file each: `build_heads(features, classes, *, options)` and `loss(losses)`."""

@@ -1,0 +1,200 @@
+"""MultiExit: a backbone's stages with heads on the way. Exits count from 1; the last is the backbone's classifier."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from manyexits import atomic
+from manyexits.backbones import Backbone
+from manyexits.policies import Policy
+
+
+class MultiExit(nn.Module):
+    """Stages, heads, and what a method adds (`extras`)."""
+
+    def __init__(self, backbone: Backbone, heads: dict[int, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict({str(block): head for block, head in sorted(heads.items())})
+        self.extras = nn.ModuleDict()
+        self.blocks = [*sorted(heads), len(backbone.stages)]
+        """Blocks after which the exits sit, counted from 1."""
+        self.frozen: tuple[str, ...] = ()
+
+    @property
+    def n_exits(self) -> int:
+        """K."""
+        return len(self.blocks)
+
+    def freeze(self, groups: Iterable[str]) -> None:
+        """Fix the parameters and buffers of these groups (backbone, heads, extras) and free all others."""
+        self.frozen = tuple(groups)
+        for name, group in self.named_children():
+            group.requires_grad_(name not in self.frozen)
+        self.train()
+
+    def train(self, mode: bool = True) -> "MultiExit":
+        """As usual, but a frozen group always evaluates: its BatchNorm statistics, too, stay as they are."""
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
+
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 h w"] | None,
+        exits: tuple[int, ...] | None = None,
+        features: list[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """Logits (B, C) of the exits asked for (all by default), in order.
+
+        Args:
+            images: normalised.
+            exits: from 1, rising. Nothing beyond the last of them is run.
+            features: what these exits read, where it is known already; the images are not looked at then.
+        """
+        wanted = tuple(range(1, self.n_exits + 1)) if exits is None else exits
+        if features is None:
+            assert images is not None
+            features = self.features(images, wanted)
+        return [self.answer(exit_, tapped) for exit_, tapped in zip(wanted, features, strict=True)]
+
+    def features(self, images: Float[Tensor, "b 3 h w"], exits: tuple[int, ...]) -> list[Tensor]:
+        """What these exits read."""
+        blocks = {self.blocks[exit_ - 1] for exit_ in exits}
+        state, tapped = images, []
+        for block, stage in enumerate(self.backbone.stages[: max(blocks)], start=1):
+            state = stage(state)
+            if block in blocks:
+                tapped.append(self.backbone.tap(state))
+        return tapped
+
+    def answer(self, exit_: int, features: Tensor) -> Float[Tensor, "b c"]:
+        """Logits of one exit from the features after its block."""
+        if exit_ == self.n_exits:
+            return self.backbone.classifier(features)
+        return self.heads[str(self.blocks[exit_ - 1])](features)
+
+    @torch.no_grad()
+    def forward_until(
+        self, images: Float[Tensor, "b 3 h w"], policy: Policy
+    ) -> tuple[Float[Tensor, "b c"], Int[np.ndarray, " b"]]:
+        """Early-exit inference that really stops: logits of the exit that each sample leaves at, and that exit.
+
+        Every sample decides for itself; a stage runs only for the samples that are still inside.
+        """
+        inside = torch.arange(len(images), device=images.device)
+        left_at = np.zeros(len(images), dtype=np.int64)
+        answers: Tensor | None = None
+        state, block = images, 0
+        for exit_, last in enumerate(self.blocks, start=1):
+            if len(inside) == 0:
+                break
+            for stage in self.backbone.stages[block:last]:
+                state = stage(state)
+            block = last
+            logits = self.answer(exit_, self.backbone.tap(state))
+            leaves = torch.ones(len(inside), dtype=torch.bool, device=images.device)
+            if exit_ < self.n_exits:
+                leaves = torch.from_numpy(policy.leaves(exit_, logits.float().cpu().numpy())).to(images.device)
+            answers = logits.new_zeros(len(images), logits.shape[1]) if answers is None else answers
+            answers[inside[leaves]] = logits[leaves]
+            left_at[inside[leaves].cpu().numpy()] = exit_
+            inside, state = inside[~leaves], state[~leaves]
+        assert answers is not None, "at least one sample"
+        return answers, left_at
+
+
+def build_backbone(settings: dict[str, Any], seed: int) -> Backbone:
+    """The backbone of a network's settings, drawn from a generator of its own."""
+    options = {key: value for key, value in settings["backbone"].items() if key != "family"}
+    module = importlib.import_module(f"manyexits.backbones.{settings['backbone']['family']}")
+    with drawn_from(seed, 0):
+        return module.build(settings["classes"], **options)
+
+
+def build(settings: dict[str, Any], shape: tuple[int, int, int], seed: int) -> MultiExit:
+    """The network of these settings for images of a shape (H, W, 3). Without a `placement` it has no heads.
+
+    Each head has a generator of its own, so that equal blocks have equal first heads in every placement.
+
+    Raises:
+        ValueError: when heads are asked for after blocks that do not exist.
+    """
+    backbone = build_backbone(settings, seed)
+    if "placement" not in settings:
+        return MultiExit(backbone, {})
+    from manyexits.cost import stage_costs, states
+
+    features = [backbone.tap(state).shape[1:] for state in states(backbone, shape)]
+    blocks = place(settings["placement"], lambda: stage_costs(backbone, shape), len(features))
+    options = {key: value for key, value in settings["method"].items() if key != "kind"}
+    method = importlib.import_module(f"manyexits.methods.{settings['method']['kind']}")
+    heads = {}
+    for block in blocks:
+        with drawn_from(seed, block):
+            (heads[block],) = method.build_heads([features[block - 1]], settings["classes"], **options)
+    return MultiExit(backbone, heads)
+
+
+def place(placement: dict[str, Any], costs: Any, n_blocks: int) -> list[int]:
+    """Blocks with a head: those stated, or those nearest to shares of the stages' cost (DEFINITIONS.md, section 3).
+
+    Args:
+        placement: `blocks`, or `shares` in (0, 1).
+        costs: function that returns each stage's cost; called only for `shares`.
+        n_blocks: blocks of the backbone; the last one has the backbone's own exit.
+
+    Raises:
+        ValueError: when a stated block does not exist.
+    """
+    if "blocks" in placement:
+        if wrong := [block for block in placement["blocks"] if not 1 <= block < n_blocks]:
+            raise ValueError(f"there is no place for a head after block {wrong[0]}; valid blocks: 1 to {n_blocks - 1}")
+        return list(placement["blocks"])
+    reached = np.cumsum(costs())
+    reached = reached[:-1] / reached[-1]
+    # argmin takes the first of equals: ties go to the earlier block, and a set lets duplicates fall away
+    return (
+        sorted({int(np.argmin(np.abs(reached - share))) + 1 for share in placement["shares"]}) if n_blocks > 1 else []
+    )
+
+
+@contextmanager
+def drawn_from(seed: int, part: int) -> Iterator[None]:
+    """Draws inside the block come from a generator of their own; the global one stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> 1))
+        yield
+
+
+def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:
+    """Write parameters and buffers as safetensors."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    atomic.write(path, lambda file: file.write(save(weights, about)))
+
+
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Read what `save_weights` wrote.
+
+    Raises:
+        ValueError: when the file is damaged or belongs to another network.
+    """
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+    own = module.state_dict()
+    wrong = sorted({*own} ^ {*weights}) or [name for name in own if own[name].shape != weights[name].shape]
+    if wrong:
+        raise ValueError(f"the weights {path} belong to another network: {', '.join(wrong[:5])} do not fit")
+    module.load_state_dict(weights)

@@ -1,0 +1,226 @@
+"""One phase of training: what learns, with which optimiser, on which images, and how far it has come."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from manyexits import augment
+from manyexits.cost import Costs
+from manyexits.dataset import Prepared
+from manyexits.measure import EVALUATION_BATCH, measure
+from manyexits.network import MultiExit
+from manyexits.regimes import GROUPS, frozen, learning_exits
+from manyexits.stopping import Stopping
+
+ORDER, STEP = 0, 1
+"""What a counter is for."""
+
+Loss = Callable[[Float[Tensor, " e"]], Float[Tensor, ""]]
+
+
+class Phase:
+    """One phase under way: what learns, with which optimiser, on which numbers."""
+
+    def __init__(
+        self,
+        network: MultiExit,
+        loss: Loss,
+        costs: Costs,
+        settings: dict[str, Any],
+        index: int,
+        data: Prepared,
+        accelerator: Accelerator,
+    ) -> None:
+        self.name = settings["phases"][index]["phase"]
+        self.recipe = settings["phases"][index]["recipe"]
+        self.network, self.loss, self.data, self.accelerator = network, loss, data, accelerator
+        self.counter = (settings["seed"], sorted(GROUPS).index(self.name), index)
+        self.exits = learning_exits(self.name, network.n_exits)
+        self.batch: int = self.recipe["batch"]
+        self.steps = len(data.train) // self.batch
+        if self.steps == 0:
+            raise ValueError(
+                f"batch {self.batch} is larger than the {len(data.train)} training images; choose a smaller one"
+            )
+        self.per_device = self.recipe["per_device_batch"] or self.batch // self.recipe["devices"]
+        self.accumulation = self.batch // (self.recipe["devices"] * self.per_device)
+
+        network.to(accelerator.device)
+        network.freeze(frozen(self.name))
+        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        accelerator.gradient_accumulation_steps = self.accumulation
+        self.model, self.optimizer = accelerator.prepare(network, _optimizer(self.recipe, learned))
+        self.stopping = Stopping(self.recipe["patience"], self.recipe["epochs"], [exit_ - 1 for exit_ in self.exits])
+        self.best: dict[str, Tensor] = {}
+        self.sums = torch.zeros(len(self.exits), dtype=torch.float64, device=accelerator.device)
+        self.mean = torch.from_numpy(data.mean).to(accelerator.device)
+        self.std = torch.from_numpy(data.std).to(accelerator.device)
+        self.features = self.fixed_features()
+        self.flops_per_sample = costs.training(GROUPS[self.name], self.exits)
+        self.flops_once = 0
+        if self.features is not None:
+            self.flops_per_sample -= costs.up_to(self.exits)
+            self.flops_once = len(data.train) * costs.up_to(self.exits)
+
+    @torch.no_grad()
+    def fixed_features(self) -> list[Tensor] | None:
+        """What the heads read, for all training images, where neither backbone nor images change and it fits."""
+        if "backbone" in GROUPS[self.name] or augment.is_random(self.recipe):
+            return None
+        begins = range(0, len(self.data.train), EVALUATION_BATCH)
+        parts: list[list[Tensor]] = []
+        for begin in begins:
+            raw, _ = self.data.train.take(np.arange(begin, min(begin + EVALUATION_BATCH, len(self.data.train))))
+            images = augment.normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
+            parts.append(self.network.features(images, self.exits))
+            if sum(part.nbytes for part in parts[0]) * len(begins) > self.recipe["cache_gib"] * 2**30:
+                return None
+        return [torch.cat(tapped) for tapped in zip(*parts, strict=True)]
+
+    def order(self, epoch: int) -> Int[np.ndarray, " n"]:
+        """Order of the training images in an epoch."""
+        return np.random.default_rng([ORDER, *self.counter, epoch]).permutation(len(self.data.train))
+
+    def step(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> None:
+        """One optimiser step on one effective batch, of which this rank takes its slices."""
+        generator = np.random.default_rng([STEP, *self.counter, epoch, step])
+        height, width, _ = self.data.shape
+        draws = augment.draw(self.recipe, generator, self.batch, (height, width))
+        mix = augment.draw_mix(self.recipe, generator, (height, width))
+        chosen = order[step * self.batch : (step + 1) * self.batch]
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, (epoch - 1) * self.steps + step, self.steps)
+        for number, positions in enumerate(self.slices()):
+            torch.manual_seed(int(generator.integers(2**62)) + 1000 * self.accelerator.process_index + number)
+            images, features, targets = self.inputs(chosen, draws, mix, positions)
+            with self.accelerator.accumulate(self.model):
+                logits = self.model(images, self.exits, features)
+                smoothing = self.recipe["label_smoothing"]
+                losses = [functional.cross_entropy(each.float(), targets, label_smoothing=smoothing) for each in logits]
+                self.accelerator.backward(self.loss(torch.stack(losses)))
+                if self.recipe["clip"] and self.accelerator.sync_gradients:
+                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe["clip"])
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            self.sums += torch.stack(losses).detach() / self.accumulation
+
+    def slices(self) -> Iterator[Int[np.ndarray, " p"]]:
+        """Positions in the effective batch that this rank works on, pass by pass."""
+        first = self.accelerator.process_index * self.accumulation
+        for number in range(first, first + self.accumulation):
+            yield np.arange(number * self.per_device, (number + 1) * self.per_device)
+
+    def inputs(
+        self,
+        chosen: Int[np.ndarray, " b"],
+        draws: augment.Draws,
+        mix: augment.Mix | None,
+        positions: Int[np.ndarray, " p"],
+    ) -> tuple[Tensor | None, list[Tensor] | None, Float[Tensor, "p c"]]:
+        """Images or fixed features, and soft targets. A partner outside the slice is augmented here once more."""
+        device = self.accelerator.device
+        needed = positions if mix is None else np.union1d(positions, self.batch - 1 - positions)
+        raw, labels = self.data.train.take(chosen[needed])
+        classes = len(self.data.manifest["class_names"])
+        targets = functional.one_hot(torch.from_numpy(labels).to(device), classes).float()
+        if self.features is not None:
+            index = torch.from_numpy(chosen[positions]).to(device)
+            return None, [tapped[index] for tapped in self.features], targets
+        images = augment.apply(
+            torch.from_numpy(raw).to(device), draws.at(needed), self.recipe["crop_padding"], self.mean, self.std
+        )
+        if mix is None:
+            return images, None, targets
+        own = torch.from_numpy(np.searchsorted(needed, positions)).to(device)
+        other = torch.from_numpy(np.searchsorted(needed, self.batch - 1 - positions)).to(device)
+        mixed = augment.mix(images[own], images[other], mix)
+        return mixed, None, mix.share * targets[own] + (1 - mix.share) * targets[other]
+
+    def check_finite(self, epoch: int) -> None:
+        """Refuse to go on, or to save, once a loss is no number.
+
+        Raises:
+            ValueError: with epoch, phase and learning rate.
+        """
+        if not bool(torch.isfinite(self.sums).all()):
+            rate = self.optimizer.param_groups[0]["lr"]
+            raise ValueError(
+                f"the loss is no longer a number in phase {self.name}, epoch {epoch}, at learning rate {rate:.3g};"
+                " lower lr or set clip in the recipe; the last good checkpoint stays"
+            )
+
+    def validate(self) -> dict[str, list[float]]:
+        """Loss and accuracy of every exit on the validation split, with evaluation transforms."""
+        accelerator = self.accelerator
+        self.model.eval()
+        loss, right, _ = measure(
+            self.model, self.data.validation, self.mean, self.std, accelerator.process_index, accelerator.num_processes
+        )
+        self.model.train()
+        total = accelerator.reduce(torch.stack([loss, right]), reduction="sum") / len(self.data.validation)
+        return {"loss": total[0].tolist(), "accuracy": total[1].tolist()}
+
+    def rows(self, spent: dict[str, int], scores: dict[str, list[float]]) -> list[dict[str, Any]]:
+        """The epoch's rows of the history, one for each exit; `spent` is epoch, samples and flops."""
+        sums = self.accelerator.reduce(self.sums.clone(), reduction="mean") / self.steps
+        train = dict(zip(self.exits, sums.tolist(), strict=True))
+        common = {"phase": self.name, **spent, "lr": self.optimizer.param_groups[0]["lr"]}
+        pairs = zip(scores["loss"], scores["accuracy"], strict=True)
+        return [
+            {**common, "exit": k, "train_loss": train.get(k), "loss": loss, "accuracy": accuracy}
+            for k, (loss, accuracy) in enumerate(pairs, start=1)
+        ]
+
+    def remember(self) -> None:
+        """Keep the weights of the last improving check."""
+        self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+
+    def finish(self) -> None:
+        """Restore the best weights and let go of the wrapping and the optimiser."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+        self.network.load_state_dict(self.best)
+
+    def state(self) -> dict[str, Any]:
+        """All that a resume inside the phase needs."""
+        return {
+            "network": self.network.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+            "stopping": self.stopping.state(),
+            "sums": self.sums,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up a saved state; a checkpoint between two phases has none of it."""
+        if "optimizer" not in saved:
+            return
+        self.best = saved["best"]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
+        self.stopping.load(saved["stopping"])
+        self.sums += saved["sums"].to(self.sums.device)
+
+
+def learning_rate(recipe: dict[str, Any], step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step of a phase, counted from 0 over the recipe's epoch limit."""
+    if recipe["schedule"] == "constant":
+        return recipe["lr"]
+    return 0.5 * recipe["lr"] * (1 + math.cos(math.pi * step / (recipe["epochs"] * steps_per_epoch)))
+
+
+def _optimizer(recipe: dict[str, Any], parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    if recipe["optimizer"] == "adamw":
+        return torch.optim.AdamW(parameters, lr=recipe["lr"], weight_decay=recipe["weight_decay"])
+    return torch.optim.SGD(
+        parameters, lr=recipe["lr"], momentum=recipe["momentum"], weight_decay=recipe["weight_decay"]
+    )

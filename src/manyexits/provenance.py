@@ -1,0 +1,69 @@
+"""What made a result: versions, device, commit, seed, time, checksums. No host name, user or absolute path."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("manyexits", "torch", "torchvision", "numpy", "accelerate", "snakemake", "safetensors", "scikit-learn")
+"""Packages whose versions stand in every run.json."""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def commit() -> dict[str, Any]:
+    """Commit of the checkout that runs, and whether it holds changes; nulls outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run(
+            ["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "changed": None}
+    return {"commit": head.stdout.strip(), "changed": bool(changes.stdout.strip())}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory in GiB, and accelerators if torch is loaded and sees any."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    found: dict[str, Any] = {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        count = torch.cuda.device_count()
+        found["devices"] = [torch.cuda.get_device_name(index) for index in range(count)]
+        found["threads"] = torch.get_num_threads()
+    return found
+
+
+def _cpu() -> str:
+    """Processor's name as Linux tells it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def record(settings: Any, inputs: dict[str, Path]) -> dict[str, Any]:
+    """The record of a run: what determines it, what it ran on, and when it ended (UTC)."""
+    return {
+        "settings": settings,
+        "inputs_sha256": {name: sha256(path) for name, path in inputs.items()},
+        "versions": versions(),
+        "hardware": hardware(),
+        **commit(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,127 @@
+"""Finding and reading what publishers ship: a folder, a tar or zip archive, or the datasets hub."""
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from PIL import Image, UnidentifiedImageError
+
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+
+
+@dataclass
+class Raw:
+    """A small image dataset as it came, N images of one size."""
+
+    train_images: UInt8[np.ndarray, "n h w 3"]
+    train_labels: Int64[np.ndarray, " n"]
+    test_images: UInt8[np.ndarray, "m h w 3"]
+    test_labels: Int64[np.ndarray, " m"]
+    class_names: list[str]
+    source: str
+    """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
+    licence: str
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def locate(root: Path, candidates: Iterable[str]) -> Path | None:
+    """The first candidate that exists below root."""
+    return next((root / name for name in candidates if (root / name).exists()), None)
+
+
+def missing(dataset: str, root: Path, candidates: Iterable[str], where: str) -> ValueError:
+    """The error for an absent dataset: where it was looked for, and where to get it."""
+    looked = " or ".join(str(root / name) for name in candidates)
+    return ValueError(
+        f"{dataset} is missing: looked for {looked}; get it from {where} and put it there,"
+        " or set data_root in config.yaml (or MANYEXITS_DATA_ROOT) to the folder that holds it"
+    )
+
+
+class Members:
+    """Files of a folder or archive by their relative names, read without extracting anything.
+
+    Raises:
+        ValueError: from every method, when the archive is damaged or a file is not in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive: tarfile.TarFile | zipfile.ZipFile | None = None
+        if path.is_dir():
+            return
+        try:
+            self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
+            self._names = self._archive.namelist() if path.suffix == ".zip" else self._archive.getnames()  # type: ignore[union-attr]
+        except (*DAMAGE, OSError) as error:
+            raise self._damaged(error) from error
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        if self._archive is None:
+            return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file())
+        return sorted(name for name in self._names if not name.endswith("/"))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file."""
+        try:
+            if self._archive is None:
+                return (self.path / name).read_bytes()
+            if isinstance(self._archive, zipfile.ZipFile):
+                return self._archive.read(name)
+            file = self._archive.extractfile(name)
+            assert file is not None, f"{name} is no regular file"
+            return file.read()
+        except (KeyError, FileNotFoundError) as error:
+            raise ValueError(f"{self.path} holds no {name}; it is incomplete, get it again") from error
+        except (*DAMAGE, OSError) as error:
+            raise self._damaged(error) from error
+
+    def image(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
+        """One image in RGB, whatever mode it is stored in."""
+        data = self.read(name)
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                return np.asarray(image.convert("RGB"))
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise ValueError(
+                f"{self.path}: the image {name} cannot be read ({error}); get the dataset again"
+            ) from error
+
+    def _damaged(self, error: Exception) -> ValueError:
+        return ValueError(f"{self.path} is damaged ({error or type(error).__name__}); remove it and get it again")
+
+
+def from_hub(
+    identifier: str, image: str, label: str, splits: tuple[str, str], licence: str, missing: ValueError
+) -> Raw:
+    """Read an image dataset through the datasets hub, or from a local folder in the hub's layout.
+
+    Args:
+        identifier: the hub's id.
+        image, label: names of the two columns.
+        splits: names of the training and the test split.
+        licence: of the data.
+        missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
+    """
+    import datasets
+
+    try:
+        train, test = (datasets.load_dataset(identifier, split=split) for split in splits)
+    except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
+        raise ValueError(
+            f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"
+        ) from error
+
+    def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
+        images = np.stack([np.asarray(row.convert("RGB")) for row in split[image]])
+        return images, np.asarray(split[label], dtype=np.int64)
+
+    return Raw(*arrays(train), *arrays(test), list(train.features[label].names), f"hub: {identifier}", licence)

@@ -1,0 +1,338 @@
+"""From config.yaml to every run of the study: merge, `extends`, `vary`, and what each stage of each run has to know."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from manyexits import components
+from manyexits.components import nearest
+from manyexits.config import Experiment, Recipe, Study, StudyError, explain, known
+
+VERSIONS = {
+    "prepare": 1,
+    "pretrain": 1,
+    "train": 1,
+    "predict": 1,
+    "count_flops": 1,
+    "calibrate": 1,
+    "evaluate": 1,
+    "analyse": 1,
+    "table": 1,
+    "figure": 1,
+}
+"""Stage -> version, bumped by hand when the numbers that it makes change; this reruns it everywhere."""
+
+BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
+RUN = "runs/{experiment}/{regime}/s{seed}"
+RESERVED = {*VERSIONS, "all", "tables", "figures"}
+"""Names of rules, forbidden for artefacts."""
+
+
+def canonical(settings: Any) -> str:
+    """Settings as JSON that is equal exactly when they are."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(settings: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of canonical settings."""
+    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+
+
+def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Overlay over base, deeply; lists and values are replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read(paths: Iterable[Path]) -> dict[str, Any]:
+    """Configuration files merged in order, as Snakemake merges them.
+
+    Raises:
+        StudyError: for a missing file or one that is no YAML mapping.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StudyError(f"{path}: {error.strerror}; name an existing configuration file") from error
+        except yaml.YAMLError as error:
+            raise StudyError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise StudyError(f"{path} must hold a mapping of keys at its top level")
+        merged = merge(merged, content)
+    return merged
+
+
+def resolve(raw: dict[str, Any]) -> Study:
+    """The validated study of a merged configuration.
+
+    Raises:
+        StudyError: one sentence with the key and the remedy.
+    """
+    raw = _without_nulls(raw)
+    for section in ("recipes", "experiments"):
+        if isinstance(raw.get(section), dict):
+            raw[section] = {name: _inherit(section, raw[section], name, ()) for name in raw[section]}
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        raise StudyError(explain(error, Study)) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
+def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[str, ...]) -> dict[str, Any]:
+    """An entry over the entries that it extends. A value that it states anew brings its own origin mark."""
+    if name in children:
+        raise StudyError(
+            f"{section}.{name}.extends: a loop, {' -> '.join([*children, name])}; remove one of these links"
+        )
+    own = entries[name]
+    if not isinstance(own, dict):
+        raise StudyError(f"{section}.{name} must be a mapping of keys (got {own!r})")
+    own = dict(own)
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if parent not in entries:
+        raise StudyError(
+            f"{section}.{name}.extends: there is no {parent!r}; valid names: {nearest(str(parent), list(entries))}"
+        )
+    inherited = _inherit(section, entries, parent, (*children, name))
+    if section == "experiments":  # the sweeps of a base are its own
+        inherited.pop("vary", None)
+    return merge(inherited, own)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """An experiment as it is run: a base, or one value of one of its sweeps."""
+
+    name: str
+    base: str
+    sweep: str
+    """Key of `vary` that made it; empty for the base."""
+    variant: str
+    """Value of that key; empty for the base."""
+    experiment: Experiment
+
+
+class Plan:
+    """All runs of a study. It reads no file but the components' sources, and fails before any job starts."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.experiments: dict[str, Expansion] = {}
+        for name, experiment in study.experiments.items():
+            for expansion in self._expand(name, experiment):
+                self.experiments[expansion.name] = expansion
+        for name in self.artefacts:
+            if name in RESERVED:
+                raise StudyError(f"{name} is the name of a rule; give the table or figure another one")
+
+    def _expand(self, name: str, experiment: Experiment) -> Iterable[Expansion]:
+        yield Expansion(name, name, "", "", experiment)
+        taken: set[str] = set()
+        for key, values in experiment.vary.items():
+            where = f"experiments.{name}.vary.{key}"
+            known(where, key, sorted(set(Experiment.model_fields) - {"vary", "regimes", "criteria", "seeds"}))
+            for value in values:
+                if str(value) in taken:
+                    raise StudyError(
+                        f"{where}: {value!r} appears twice among the sweeps of {name}; name each value once"
+                    )
+                taken.add(str(value))
+                stated = experiment.model_dump() | {key: value, "vary": {}}
+                try:
+                    changed = Experiment.model_validate(stated)
+                    self.study.check_names(f"experiments.{name}.{value}", changed)
+                except ValidationError as error:
+                    raise StudyError(explain(error, Experiment, where)) from error
+                except ValueError as error:
+                    raise StudyError(str(error)) from error
+                if stated | {"vary": {}} != experiment.model_dump() | {"vary": {}}:  # else it is the base
+                    yield Expansion(f"{name}.{value}", name, key, str(value), changed)
+
+    # -- what is run --------------------------------------------------------------------------------------------------
+
+    @property
+    def artefacts(self) -> dict[str, list[str]]:
+        """Name of a table or figure -> the kinds that it exists as."""
+        both = {
+            name: [kind for kind in ("tables", "figures") if name in getattr(self.study, kind)] for name in self._names
+        }
+        return dict(sorted(both.items()))
+
+    @property
+    def _names(self) -> set[str]:
+        return {*self.study.tables, *self.study.figures}
+
+    def experiment(self, name: str) -> Experiment:
+        """An expanded experiment by its name."""
+        return self.experiments[name].experiment
+
+    def seeds(self, experiment: str) -> list[int]:
+        """Seeds of an expanded experiment."""
+        own = self.experiment(experiment).seeds
+        return self.study.seeds if own is None else own
+
+    def runs(self, experiment: str) -> Iterable[tuple[str, str, int]]:
+        """(experiment, regime, seed) of all trainings of an expanded experiment."""
+        for regime in self.experiment(experiment).regimes:
+            for seed in self.seeds(experiment):
+                yield experiment, regime, seed
+
+    def drawn(self, kind: str, name: str) -> list[str]:
+        """Expanded experiments that a table or figure draws, in its order."""
+        artefact = getattr(self.study, kind)[name]
+        return [
+            expansion.name
+            for base in artefact.experiments
+            for expansion in self.experiments.values()
+            if expansion.base == base and expansion.sweep in ("", artefact.sweep)
+        ]
+
+    def pretrained(self, experiment: str, regime: str) -> dict[str, str] | None:
+        """Names that tell where phase 1 of a regime lies, or None for a regime without one."""
+        entry = self.experiment(experiment)
+        if self.study.regimes[regime][0] != "backbone":
+            return None
+        return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes["backbone"]}
+
+    # -- what a stage has to know -------------------------------------------------------------------------------------
+
+    def settings(self, stage: str, **names: Any) -> str:
+        """Canonical JSON of exactly the settings that a stage reads, with the stage's version."""
+        return canonical(getattr(self, f"_{stage}")(**names) | {"version": VERSIONS[stage]})
+
+    def _prepare(self, dataset: str) -> dict[str, Any]:
+        return {"dataset": dataset, **self.study.datasets[dataset].model_dump()}
+
+    def _backbone(self, name: str) -> dict[str, Any]:
+        return self.study.backbones[name].model_dump()
+
+    def _network(self, experiment: str) -> dict[str, Any]:
+        entry = self.experiment(experiment)
+        placement, total = self.study.placements[entry.placement], self.study.backbones[entry.backbone].n_blocks
+        where = {"shares": placement.shares} if placement.blocks is None else {"blocks": placement.blocks[total or 0]}
+        return {
+            "classes": self.study.datasets[entry.dataset].classes,
+            "backbone": self._backbone(entry.backbone),
+            "method": self.study.methods[entry.method].model_dump(),
+            "placement": where,
+        }
+
+    def _phase(self, phase: str, recipe: str) -> dict[str, Any]:
+        return {"phase": phase, "recipe": self.study.recipes[recipe].science()}
+
+    def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: Any) -> dict[str, Any]:
+        network = {"classes": self.study.datasets[dataset].classes, "backbone": self._backbone(backbone)}
+        return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed)}
+
+    def _train(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
+        recipes = self.experiment(experiment).recipes
+        phases = [self._phase(phase, recipes[phase]) for phase in self.study.later_phases(regime)]
+        phase_1 = self.pretrained(experiment, regime)
+        start = "scratch" if phase_1 is None else digest(self._pretrain(**phase_1, seed=seed))
+        return {"network": self._network(experiment), "start": start, "phases": phases, "seed": int(seed)}
+
+    def _predict(self, experiment: str, **_: Any) -> dict[str, Any]:
+        return {"network": self._network(experiment)}
+
+    _count_flops = _predict
+
+    def _calibrate(self, experiment: str, **_: Any) -> dict[str, Any]:
+        criteria = self.experiment(experiment).criteria
+        return {"protocols": self.study.protocols, "criteria": criteria, "budgets": self.study.budgets}
+
+    def _evaluate(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
+        return {"identity": self.identity(experiment) | {"regime": regime, "seed": int(seed)}}
+
+    def identity(self, experiment: str) -> dict[str, Any]:
+        """The first columns of a run's rows."""
+        expansion = self.experiments[experiment]
+        entry = expansion.experiment
+        names = {"dataset": entry.dataset, "backbone": entry.backbone, "method": entry.method}
+        return {"experiment": expansion.base, "variant": expansion.variant, **names}
+
+    def _analyse(self, analysis: str, experiment: str, unit: str) -> dict[str, Any]:
+        return {
+            "analysis": analysis,
+            "identity": self.identity(experiment),
+            "network": self._network(experiment),
+            "options": self.study.analyses[analysis],
+            "runs": [{"regime": regime, "seed": seed} for regime, seed in self.compared(analysis, experiment, unit)],
+        }
+
+    def compared(self, analysis: str, experiment: str, unit: str) -> list[tuple[str, int]]:
+        """(regime, seed) of the runs that one job of an analysis reads: one seed's regimes, or pairs of seeds."""
+        if unit == "seeds":
+            regime = self.study.analyses[analysis]["control"]
+            return [(regime, seed) for seed in self.seeds(experiment)]
+        return [(regime, int(unit.removeprefix("s"))) for regime in self.experiment(experiment).regimes]
+
+    def units(self, analysis: str, experiment: str) -> list[str]:
+        """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two."""
+        seeds = self.seeds(experiment)
+        pairs = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
+        return [f"s{seed}" for seed in seeds] + (["seeds"] if pairs else [])
+
+    def _artefact(self, kind: str, name: str) -> dict[str, Any]:
+        artefact = getattr(self.study, kind)[name]
+        drawn = [self.identity(expansion) for expansion in self.drawn(kind, name)]
+        regimes = list(dict.fromkeys(r for e in self.drawn(kind, name) for r in self.experiments[e].experiment.regimes))
+        return {"name": name, "experiments": drawn, "regimes": regimes, "options": artefact.options}
+
+    def _table(self, name: str) -> dict[str, Any]:
+        return self._artefact("tables", name)
+
+    def _figure(self, name: str) -> dict[str, Any]:
+        return self._artefact("figures", name)
+
+    # -- files and resources ------------------------------------------------------------------------------------------
+
+    def read_by(self, kind: str, name: str) -> list[str]:
+        """Files, below the output folder, that a table or figure draws."""
+        what = components.constant(kind, name, "READS", None)
+        files = {"rows": "rows.csv", "history": "history.csv", "run": "run.json"}
+        if what in files:
+            runs = (run for experiment in self.drawn(kind, name) for run in self.runs(experiment))
+            return [f"{RUN.format(experiment=e, regime=r, seed=s)}/{files[what]}" for e, r, s in runs]
+        known(f"{kind}.{name}: READS", str(what), [*files, *self.study.analyses])
+        return [f"analyses/{what}/{e}/{unit}.csv" for e in self.drawn(kind, name) for unit in self.units(what, e)]
+
+    def recipes(self, experiment: str, regime: str) -> list[Recipe]:
+        """Recipes of the phases that `train` runs."""
+        named = self.experiment(experiment).recipes
+        return [self.study.recipes[named[phase]] for phase in self.study.later_phases(regime)]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the whole study: equal for two processes exactly when they resolve the same one."""
+        return digest(self.study.model_dump())
+
+
+def load(raw: dict[str, Any]) -> Plan:
+    """The plan of a merged configuration (what Snakemake's `config` holds)."""
+    return Plan(resolve(raw))
+
+
+def data_root(study: Study) -> Path:
+    """Folder of the publishers' files: MANYEXITS_DATA_ROOT, or the study's `data_root`."""
+    return Path(os.environ.get("MANYEXITS_DATA_ROOT") or study.data_root)

@@ -1,0 +1,26 @@
+# Step 8: findings that need trained networks. One job compares all regimes of a seed, or one regime under two seeds.
+
+
+rule analyse:
+    input:
+        unpack(STUDY.prepared),
+        models=STUDY.compared,
+    output:
+        rows=f"{STUDY.output}/analyses/{{analysis}}/{{experiment}}/{{unit}}.csv",
+    log:
+        f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/analyse/{{analysis}}/{{experiment}}/{{unit}}.tsv"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=480,
+    params:
+        settings=STUDY.settings("analyse"),
+        data=STUDY.folder("manifest"),
+    message:
+        "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
+    shell:
+        "manyexits analyse --settings {params.settings:q} --data {params.data:q} --weights {input.models:q}"
+        " --output {output.rows:q} 2> {log:q}"

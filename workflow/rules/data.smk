@@ -1,0 +1,27 @@
+# Step 1: datasets as their publishers ship them become arrays. Raw files are no inputs: a dry run must not need them.
+
+
+rule prepare:
+    output:
+        manifest=f"{STUDY.data}/{{dataset}}/manifest.json",
+        splits=f"{STUDY.data}/{{dataset}}/splits.json",
+        checksums=f"{STUDY.data}/{{dataset}}/SHA256SUMS",
+        arrays=directory(f"{STUDY.data}/{{dataset}}/arrays"),
+    log:
+        f"{STUDY.data}/logs/{{dataset}}.log",
+    benchmark:
+        f"{STUDY.data}/benchmarks/{{dataset}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        # where raw files lie changes no result, so it is a resource: resources never trigger a rerun
+        data_root=STUDY.raw,
+        hub=STUDY.hub,
+    params:
+        settings=STUDY.settings("prepare"),
+        folder=STUDY.folder("manifest"),
+    message:
+        "Preparing {wildcards.dataset}"
+    shell:
+        "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub} --output {params.folder:q} 2> {log:q}"

@@ -1,0 +1,99 @@
+# Steps 4 to 7: from a trained network to tidy rows. Only predict and count_flops load torch.
+
+
+rule predict:
+    input:
+        unpack(STUDY.prepared),
+        model=f"{STUDY.run}/model.safetensors",
+    output:
+        predictions=ensure(f"{STUDY.run}/predictions.safetensors", non_empty=True),
+    log:
+        f"{STUDY.output}/logs/predict/{{experiment}}/{{regime}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/predict/{{experiment}}/{{regime}}/s{{seed}}.tsv"
+    threads: STUDY.most("threads")
+    resources:
+        gpu=1,
+        mem_mb=STUDY.memory,
+        runtime=60,
+    params:
+        settings=STUDY.settings("predict"),
+        data=STUDY.folder("manifest"),
+    message:
+        "Predicting with {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
+    shell:
+        "manyexits predict --settings {params.settings:q} --data {params.data:q} --weights {input.model:q}"
+        " --output {output.predictions:q} 2> {log:q}"
+
+
+rule count_flops:
+    input:
+        unpack(STUDY.prepared),
+    output:
+        costs=f"{STUDY.output}/costs/{{experiment}}.json",
+    log:
+        f"{STUDY.output}/logs/count_flops/{{experiment}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/count_flops/{{experiment}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("count_flops"),
+        data=STUDY.folder("manifest"),
+    message:
+        "Counting the FLOPs of {wildcards.experiment}"
+    shell:
+        "manyexits count_flops --settings {params.settings:q} --data {params.data:q} --output {output.costs:q} 2> {log:q}"
+
+
+rule calibrate:
+    input:
+        predictions=f"{STUDY.run}/predictions.safetensors",
+        costs=f"{STUDY.output}/costs/{{experiment}}.json",
+    output:
+        thresholds=f"{STUDY.run}/thresholds.json",
+    log:
+        f"{STUDY.output}/logs/calibrate/{{experiment}}/{{regime}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/calibrate/{{experiment}}/{{regime}}/s{{seed}}.tsv"
+    group:
+        "numbers"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("calibrate"),
+    message:
+        "Thresholds of {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
+    shell:
+        "manyexits calibrate --settings {params.settings:q} --predictions {input.predictions:q} --costs {input.costs:q}"
+        " --output {output.thresholds:q} 2> {log:q}"
+
+
+rule evaluate:
+    input:
+        predictions=f"{STUDY.run}/predictions.safetensors",
+        thresholds=f"{STUDY.run}/thresholds.json",
+        costs=f"{STUDY.output}/costs/{{experiment}}.json",
+    output:
+        rows=f"{STUDY.run}/rows.csv",
+    log:
+        f"{STUDY.output}/logs/evaluate/{{experiment}}/{{regime}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/evaluate/{{experiment}}/{{regime}}/s{{seed}}.tsv"
+    group:
+        "numbers"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("evaluate"),
+    message:
+        "Rows of {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
+    shell:
+        "manyexits evaluate --settings {params.settings:q} --predictions {input.predictions:q}"
+        " --thresholds {input.thresholds:q} --costs {input.costs:q} --output {output.rows:q} 2> {log:q}"

@@ -1,0 +1,65 @@
+# Steps 2 and 3: trainings. They resume: their state lies in CHECKPOINTS, outside of what Snakemake deletes.
+
+
+rule pretrain:
+    input:
+        unpack(STUDY.prepared),
+    output:
+        model=ensure(f"{STUDY.backbone}/model.safetensors", non_empty=True),
+        history=f"{STUDY.backbone}/history.csv",
+        run=f"{STUDY.backbone}/run.json",
+    log:
+        f"{STUDY.output}/logs/pretrain/{{dataset}}/{{backbone}}/{{recipe}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/pretrain/{{dataset}}/{{backbone}}/{{recipe}}/s{{seed}}.tsv"
+    threads: STUDY.most("threads")
+    resources:
+        gpu=STUDY.most("devices"),
+        mem_mb=STUDY.memory,
+        runtime=STUDY.minutes,
+        attempt=STUDY.attempt,
+    params:
+        settings=STUDY.settings("pretrain"),
+        data=STUDY.folder("manifest"),
+        folder=STUDY.folder("model"),
+        checkpoints=f"{STUDY.output}/.checkpoints",
+        tracking=STUDY.tracking,
+    message:
+        "Phase 1: {wildcards.backbone} on {wildcards.dataset}, recipe {wildcards.recipe}, seed {wildcards.seed}"
+    shell:
+        "manyexits pretrain --settings {params.settings:q} --data {params.data:q} --output {params.folder:q}"
+        " --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
+
+
+rule train:
+    input:
+        unpack(STUDY.prepared),
+        backbone=STUDY.phase_1,
+    output:
+        model=ensure(f"{STUDY.run}/model.safetensors", non_empty=True),
+        history=f"{STUDY.run}/history.csv",
+        run=f"{STUDY.run}/run.json",
+    log:
+        f"{STUDY.output}/logs/train/{{experiment}}/{{regime}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/train/{{experiment}}/{{regime}}/s{{seed}}.tsv"
+    threads: STUDY.most("threads")
+    resources:
+        gpu=STUDY.most("devices"),
+        mem_mb=STUDY.memory,
+        runtime=STUDY.minutes,
+        attempt=STUDY.attempt,
+    params:
+        settings=STUDY.settings("train"),
+        data=STUDY.folder("manifest"),
+        backbone=STUDY.start,
+        folder=STUDY.folder("model"),
+        checkpoints=f"{STUDY.output}/.checkpoints",
+        tracking=STUDY.tracking,
+    message:
+        "Training {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
+    shell:
+        "manyexits train --settings {params.settings:q} --data {params.data:q} {params.backbone}"
+        " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
