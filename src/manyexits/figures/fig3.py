@@ -14,6 +14,7 @@ from manyexits.figures._style import OTHERS, SURFACE, Look, looks
 
 READS = "mode_connectivity"
 LEVELS = 15
+MEASURED = {"train_loss": "training loss (nats)", "test_accuracy": "test accuracy (%)"}
 
 
 def figure(frame: pd.DataFrame, told: dict[str, Any], *, colours: dict[str, str] = {}) -> Figure:  # noqa: B006
@@ -67,7 +68,7 @@ def plane(axis: Axes, rows: pd.DataFrame, exit_: int, metric: str, appearance: d
             bbox=box,
         )
     which = "last exit" if exit_ == last else f"exit {exit_}"
-    axis.set_title(f"{which}: {'training loss (nats)' if loss else 'test accuracy (%)'}")
+    axis.set_title(f"{which}: {MEASURED[metric]}")
     axis.set_xlabel("distance (mixed to joint)")
     axis.grid(False)
 
