@@ -1,8 +1,11 @@
-"""Fixtures shared by the tests."""
+"""Fixtures shared by the tests: the study, and a dataset small enough to train on in a second."""
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from manyexits import study
 
@@ -10,6 +13,150 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
 def plan():
     """The paper's study."""
     return study.load(study.read([ROOT / "config.yaml"]))
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """The demo's study."""
+    return study.load(study.read([ROOT / "config.yaml", ROOT / "workflow/overlays/demo.yaml"]))
+
+
+SMALL = """
+seeds: [1, 2]
+budgets: [0.5, 1.0]
+datasets:
+  digits: {source: digits, classes: 10}
+backbones:
+  tiny: {family: resnet, blocks: [1, 1], width: 4}
+methods:
+  sdn: {kind: sdn}
+placements:
+  sdn: {shares: [0.5]}
+  first: {blocks: {2: [1]}}
+regimes:
+  disjoint: [backbone, heads]
+  joint: [all]
+  mixed: [backbone, all]
+recipes:
+  quick: {optimizer: adamw, lr: 5e-3, batch: 64, epochs: 2, patience: 2,
+    origin: {optimizer: O, lr: O, batch: O, epochs: O, patience: O}}
+experiments:
+  small: {dataset: digits, backbone: tiny, recipes: {backbone: quick, all: quick, heads: quick}}
+analyses:
+  mode_connectivity: {grid: 3, line: 3, n_probe: 40, n_batchnorm: 40}
+tables:
+  table1: {experiments: [small]}
+figures:
+  fig3: {experiments: [small]}
+"""
+
+
+@pytest.fixture
+def raw():
+    """A small valid configuration, to be changed at will."""
+    return copy.deepcopy(yaml.safe_load(SMALL))
+
+
+@pytest.fixture(scope="session")
+def small_plan():
+    """The plan of that configuration."""
+    return study.load(yaml.safe_load(SMALL))
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A prepared dataset of 240 learnable 8 px images of 3 classes: each class has a bright quarter of its own."""
+    from manyexits import dataset
+    from manyexits.sources import Raw
+
+    def images(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        generator = np.random.default_rng(seed)
+        labels = np.arange(n, dtype=np.int64) % 3
+        pixels = generator.integers(0, 120, (n, 8, 8, 3), dtype=np.uint8)
+        for index, label in enumerate(labels):
+            pixels[index, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 60
+        return pixels, labels
+
+    folder = tmp_path_factory.mktemp("prepared")
+    raw = Raw(*images(0, 180), *images(1, 60), ["a", "b", "c"], "made by the tests", "none")
+    dataset.write(raw, {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42}, folder)
+    return folder
+
+
+RECIPE = {
+    "optimizer": "adamw",
+    "lr": 0.01,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "cosine",
+    "clip": None,
+    "batch": 24,
+    "devices": 1,
+    "per_device_batch": None,
+    "epochs": 3,
+    "patience": 3,
+    "precision": "fp32",
+    "label_smoothing": 0.0,
+    "crop_padding": 1,
+    "flip": False,
+    "trivial_augment": False,
+    "erasing": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "mix_probability": 1.0,
+    "mix_switch": 0.5,
+    "cache_gib": 1.0,
+}
+NETWORK = {
+    "classes": 3,
+    "backbone": {"family": "resnet", "blocks": [1, 1], "width": 4},
+    "method": {"kind": "sdn", "depth": 0},
+    "placement": {"blocks": [1]},
+}
+
+
+def settings_of(*phases: str, seed: int = 1, **recipe) -> dict:
+    """Settings of a small training: its phases, and what differs from a plain recipe."""
+    told = [{"phase": phase, "recipe": RECIPE | recipe} for phase in phases]
+    return {"network": copy.deepcopy(NETWORK), "phases": told, "seed": seed}
+
+
+@pytest.fixture
+def fitted(prepared, tmp_path):
+    """A function that trains a small network in this process and returns it with its progress."""
+    from accelerate import Accelerator
+
+    from manyexits import dataset, network, train
+    from manyexits.checkpoint import Checkpoints
+    from manyexits.console import Console
+    from manyexits.cost import count_network
+    from manyexits.methods import sdn
+
+    def fit(settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False):
+        read = dataset.read(data)
+        model = model or network.build(settings["network"], read.shape, settings["seed"])
+        progress = train.fit(
+            model,
+            sdn.loss,
+            count_network(model, read.shape),
+            settings,
+            read,
+            Checkpoints(tmp_path / checkpoints),
+            Accelerator(cpu=True),
+            start=start or train.Progress(),
+            save_every_s=0.0,
+            stop=stop,
+            console=Console(quiet=True),
+        )
+        return model, progress
+
+    return fit

@@ -89,20 +89,18 @@ def apply(
     images: UInt8[Tensor, "b h w 3"], draws: Draws, padding: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
 ) -> Float[Tensor, "b 3 h w"]:
     """Crop, flip, TrivialAugment, normalise, erase – in this order."""
-    if draws.offset is not None or draws.flipped is not None:
-        images = _crop(images, draws, padding)
+    if draws.offset is not None:
+        images = _crop(images, draws.offset, padding)
+    if draws.flipped is not None:
+        chosen = torch.from_numpy(np.arange(len(images)) + len(images) * draws.flipped).to(images.device)
+        images = torch.cat([images, images.flip(2)]).index_select(0, chosen)
     if draws.operation is not None:
         images = trivial.apply(images.permute(0, 3, 1, 2).contiguous(), draws.operation).permute(0, 2, 3, 1)
     floats = normalise(images, mean, std)
     if draws.erased is not None:
-        top, left, height, width = torch.from_numpy(draws.erased).to(floats.device).T[:, :, None]
-        rows = torch.arange(floats.shape[2], device=floats.device)
-        columns = torch.arange(floats.shape[3], device=floats.device)
-        inside_rows, inside_columns = (
-            (rows >= top) & (rows < top + height),
-            (columns >= left) & (columns < left + width),
-        )
-        floats = floats.masked_fill((inside_rows[:, :, None] & inside_columns[:, None, :])[:, None], 0.0)
+        for index in np.flatnonzero(draws.erased[:, 2]):
+            top, left, height, width = draws.erased[index]
+            floats[index, :, top : top + height, left : left + width] = 0
     return floats
 
 
@@ -124,19 +122,16 @@ def mix(images: Float[Tensor, "b 3 h w"], partners: Float[Tensor, "b 3 h w"], ho
     return mixed
 
 
-def _crop(images: UInt8[Tensor, "b h w 3"], draws: Draws, padding: int) -> UInt8[Tensor, "b h w 3"]:
-    """Random crop after zero padding, and flip, as one gather."""
+def _crop(images: UInt8[Tensor, "b h w 3"], offset: Int[np.ndarray, "b 2"], padding: int) -> UInt8[Tensor, "b h w 3"]:
+    """Each image from its own offset on, after zero padding: every row is a run of pixels, copied as a whole."""
     batch, height, width, _ = images.shape
-    device = images.device
+    if batch == 0:
+        return images
     padded = functional.pad(images, (0, 0, padding, padding, padding, padding))
-    offset = np.zeros((batch, 2), dtype=np.int64) if draws.offset is None else draws.offset
-    columns = np.arange(width) + offset[:, 1, None]
-    if draws.flipped is not None:
-        columns = np.where(draws.flipped[:, None] == 1, columns[:, ::-1], columns)
-    rows = torch.from_numpy(np.arange(height) + offset[:, 0, None]).to(device)
-    line = torch.arange(batch, device=device)[:, None] * padded.shape[1] + rows
-    flat = line[:, :, None] * padded.shape[2] + torch.from_numpy(columns).to(device)[:, None, :]
-    return padded.reshape(-1, 3).index_select(0, flat.reshape(-1)).reshape(batch, height, width, 3)
+    runs = padded.reshape(-1).unfold(0, 3 * width, 3)
+    rows = np.arange(batch)[:, None] * (height + 2 * padding) + np.arange(height) + offset[:, :1]
+    begins = torch.from_numpy(rows * (width + 2 * padding) + offset[:, 1:]).to(images.device)
+    return runs.index_select(0, begins.reshape(-1)).reshape(images.shape)
 
 
 def _rectangles(

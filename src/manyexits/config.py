@@ -308,15 +308,15 @@ class Study(Strict):
             known(f"{key}.regimes", regime, list(self.regimes))
             for phase in self.regimes[regime]:
                 if phase not in experiment.recipes:
-                    raise ValueError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
+                    raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
             together = {self.recipes[experiment.recipes[phase]].devices for phase in self.later_phases(regime)}
             if len(together) > 1:
-                raise ValueError(
+                raise StudyError(
                     f"{key}.recipes: the phases of regime {regime} run in one job; give them equal 'devices'"
                 )
         blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
         if blocks is not None and total not in blocks:
-            raise ValueError(
+            raise StudyError(
                 f"{key}.placement: {experiment.placement!r} has no entry for the {total} blocks of"
                 f" {experiment.backbone!r}; it has {', '.join(map(str, blocks))}"
             )
@@ -341,10 +341,10 @@ def known(key: str, name: str, valid: list[str]) -> None:
     """Refuse a name that is not among the valid ones.
 
     Raises:
-        ValueError: names the key and lists the valid names, the nearest first.
+        StudyError: names the key and lists the valid names, the nearest first.
     """
     if name not in valid:
-        raise ValueError(f"{key}: there is no {name!r}; valid names: {nearest(name, valid)}")
+        raise StudyError(f"{key}: there is no {name!r}; valid names: {nearest(name, valid)}")
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None, prefix: str = "") -> str:

@@ -24,8 +24,6 @@ CONVENTION = (
     " norms, pooling, softmax and element-wise operators count 0"
 )
 
-COUNTED_BY_FVCORE = {"aten::_convolution", "aten::addmm", "aten::linear", "aten::matmul", "aten::mm", "aten::bmm"}
-
 FREE = {
     f"aten::{name}"
     for name in (
@@ -35,6 +33,11 @@ FREE = {
     ).split()
 }
 """Operators that cost nothing under the convention. fvcore itself ignores those that only reshape, slice or cast."""
+
+
+def _nothing(inputs: list[Any], outputs: list[Any]) -> int:
+    """Handler of an operator that is free; fvcore itself counts norms and pooling."""
+    return 0
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
@@ -55,7 +58,7 @@ def count(module: nn.Module, state: Tensor) -> int:
         UncountedOperatorError: names the operator.
     """
     analysis = FlopCountAnalysis(module, state)
-    handlers: dict[str, Any] = dict.fromkeys(FREE) | {"aten::scaled_dot_product_attention": _attention}
+    handlers: dict[str, Any] = dict.fromkeys(FREE, _nothing) | {"aten::scaled_dot_product_attention": _attention}
     analysis.set_op_handle(**handlers)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     with warnings.catch_warnings():

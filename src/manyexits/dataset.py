@@ -73,13 +73,22 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> No
     Raises:
         ValueError: when it is missing, damaged, or not what the configuration says.
     """
-    name = settings["dataset"]
     options = {
         k: v
         for k, v in settings.items()
         if k not in ("dataset", "source", "classes", "validation", "split_seed", "version")
     }
-    raw: Raw = importlib.import_module(f"manyexits.data.{settings['source']}").load(root, hub, **options)
+    raw = importlib.import_module(f"manyexits.data.{settings['source']}").load(root, hub, **options)
+    write(raw, settings, folder)
+
+
+def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
+    """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
+
+    Raises:
+        ValueError: when its classes are not those of the settings, or it cannot be split.
+    """
+    name = settings["dataset"]
     found = len(np.unique(raw.train_labels))
     if not found == settings["classes"] == len(raw.class_names):
         raise ValueError(

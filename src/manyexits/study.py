@@ -142,9 +142,11 @@ class Plan:
         for name, experiment in study.experiments.items():
             for expansion in self._expand(name, experiment):
                 self.experiments[expansion.name] = expansion
-        for name in self.artefacts:
+        for name, kinds in self.artefacts.items():
             if name in RESERVED:
                 raise StudyError(f"{name} is the name of a rule; give the table or figure another one")
+            for kind in kinds:
+                self.read_by(kind, name)  # refuses what cannot be read
 
     def _expand(self, name: str, experiment: Experiment) -> Iterable[Expansion]:
         yield Expansion(name, name, "", "", experiment)
@@ -164,8 +166,6 @@ class Plan:
                     self.study.check_names(f"experiments.{name}.{value}", changed)
                 except ValidationError as error:
                     raise StudyError(explain(error, Experiment, where)) from error
-                except ValueError as error:
-                    raise StudyError(str(error)) from error
                 if stated | {"vary": {}} != experiment.model_dump() | {"vary": {}}:  # else it is the base
                     yield Expansion(f"{name}.{value}", name, key, str(value), changed)
 

@@ -1,8 +1,12 @@
 """TrivialAugmentWide (Mueller and Hutter, 2021) on batches: one operation and magnitude per image.
 
-Operations, magnitudes and their order are torchvision's TrivialAugmentWide; images with the same operation are changed
-together, each by its own magnitude.
+Operations, magnitudes and their order are torchvision's TrivialAugmentWide. Where an operation only moves pixels or only
+replaces grey levels, torchvision itself fills a table once, and a batch is one look-up with a table per image; the
+others are computed for all their images together, each by its own magnitude.
 """
+
+import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,18 +20,16 @@ OPERATIONS = (
     "identity shear_x shear_y translate_x translate_y rotate brightness color contrast sharpness posterize solarize"
     " autocontrast equalize"
 ).split()
-GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 LARGEST = {"shear_x": 0.99, "shear_y": 0.99, "translate_x": 32.0, "translate_y": 32.0, "rotate": 135.0}
-BLENDED = {
-    "brightness": vision.adjust_brightness,
-    "color": vision.adjust_saturation,
-    "contrast": vision.adjust_contrast,
-    "sharpness": vision.adjust_sharpness,
-}
-"""Operations that move an image towards or away from a plain version of it, which is what a factor of 0 gives."""
+"""Largest magnitude of the operations that move pixels: slope, pixels, degrees."""
+LARGEST_BLEND = 0.99
+"""Largest distance from 1 of the factor of brightness, color, contrast and sharpness."""
+
+Images = UInt8[Tensor, "b 3 h w"]
+Drawn = Int[np.ndarray, "b 2"]
 
 
-def draw(generator: np.random.Generator, batch: int) -> Int[np.ndarray, "b 2"]:
+def draw(generator: np.random.Generator, batch: int) -> Drawn:
     """For each image an operation and a magnitude bin; the sign of the magnitude is that of the bin, from 1 on."""
     operation = generator.integers(0, len(OPERATIONS), batch)
     bins = generator.integers(0, BINS, batch) + 1
@@ -35,63 +37,109 @@ def draw(generator: np.random.Generator, batch: int) -> Int[np.ndarray, "b 2"]:
     return np.stack([operation, bins * sign], axis=1)
 
 
-def apply(images: UInt8[Tensor, "b 3 h w"], drawn: Int[np.ndarray, "b 2"]) -> UInt8[Tensor, "b 3 h w"]:
+def apply(images: Images, drawn: Drawn) -> Images:
     """Each image under its own operation."""
-    changed = images.clone()
-    strength = (np.abs(drawn[:, 1]) - 1) / (BINS - 1)
-    sign = np.sign(drawn[:, 1])
-    geometric = np.flatnonzero(np.isin(drawn[:, 0], [OPERATIONS.index(name) for name in GEOMETRIC]))
-    if len(geometric):
-        theta = np.stack([_inverse(OPERATIONS[drawn[i, 0]], strength[i] * sign[i], images.shape) for i in geometric])
-        chosen = torch.from_numpy(geometric).to(images.device)
-        changed[chosen] = _warp(images[chosen], torch.from_numpy(theta).to(images.device, torch.float32))
-    for number, name in enumerate(OPERATIONS):
-        members = np.flatnonzero(drawn[:, 0] == number)
-        if name == "identity" or name in GEOMETRIC or len(members) == 0:
-            continue
-        chosen = torch.from_numpy(members).to(images.device)
-        changed[chosen] = _recolour(name, images[chosen], strength[members], sign[members])
-    return changed
+    parts, place, total = [images], np.arange(len(images)), len(images)
+    for names, change in CHANGES.items():
+        members = np.flatnonzero(np.isin(drawn[:, 0], [OPERATIONS.index(name) for name in names]))
+        if len(members):
+            parts.append(change(images.index_select(0, torch.from_numpy(members).to(images.device)), drawn[members]))
+            place[members] = np.arange(total, total + len(members))
+            total += len(members)
+    return torch.cat(parts).index_select(0, torch.from_numpy(place).to(images.device))
 
 
-def _inverse(name: str, strength: float, shape: torch.Size) -> Float[np.ndarray, "2 3"]:
-    """Where an output pixel comes from, in coordinates of [-1, 1] (x, y, 1), for one signed strength."""
-    height, width = shape[-2:]
-    size = strength * LARGEST[name]
-    ratio = height / width
+def _magnitude(signed_bin: int, largest: float) -> float:
+    """The magnitude of a bin in float32, as torchvision has it."""
+    return math.copysign(float(torch.linspace(0, largest, BINS)[abs(signed_bin) - 1]), signed_bin)
+
+
+def _move(images: Images, drawn: Drawn) -> Images:
+    """Shear, translate or rotate: each pixel is fetched from its source, number 0 being black."""
+    height, width = images.shape[2:]
+    source = torch.stack([_source(*pair, height, width, images.device) for pair in drawn.tolist()])
+    return functional.pad(images.flatten(2), (1, 0)).gather(2, source[:, None].expand(-1, 3, -1)).view_as(images)
+
+
+@cache
+def _source(operation: int, signed_bin: int, height: int, width: int, device: torch.device) -> Int[Tensor, " p"]:
+    """For each pixel the number (from 1) of the one that moves there, 0 for none: an image of numbers, moved."""
+    name = OPERATIONS[operation]
+    numbers = torch.arange(1, height * width + 1, dtype=torch.float32).view(1, height, width)
+    size = _magnitude(signed_bin, LARGEST[name])
     if name == "rotate":
-        cos, sin = np.cos(np.deg2rad(size)), np.sin(np.deg2rad(size))
-        return np.array([[cos, -sin * ratio, 0], [sin / ratio, cos, 0]])
-    if name == "shear_x":  # about the upper left corner, as torchvision does
-        return np.array([[1, size * ratio, size * ratio], [0, 1, 0]])
-    if name == "shear_y":
-        return np.array([[1, 0, 0], [size / ratio, 1, size / ratio]])
-    if name == "translate_x":
-        return np.array([[1, 0, -2 * int(size) / width], [0, 1, 0]])
-    return np.array([[1, 0, 0], [0, 1, -2 * int(size) / height]])
+        moved = vision.rotate(numbers, size)
+    elif name.startswith("translate"):
+        x, y = (int(size), 0) if name == "translate_x" else (0, int(size))
+        moved = vision.affine(numbers, angle=0.0, translate=[x, y], scale=1.0, shear=[0.0, 0.0])
+    else:
+        angle = math.degrees(math.atan(size))
+        shear = [angle, 0.0] if name == "shear_x" else [0.0, angle]
+        moved = vision.affine(numbers, angle=0.0, translate=[0, 0], scale=1.0, shear=shear, center=[0, 0])
+    return moved.flatten().to(device, torch.int64)
 
 
-def _warp(images: UInt8[Tensor, "b 3 h w"], theta: Float[Tensor, "b 2 3"]) -> UInt8[Tensor, "b 3 h w"]:
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    warped = functional.grid_sample(images.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return warped.to(torch.uint8)
+def _relevel(images: Images, drawn: Drawn) -> Images:
+    """Brightness, posterize or solarize: each grey level becomes another."""
+    tables = torch.stack([_levels(*pair, images.device) for pair in drawn.tolist()])
+    return tables.gather(1, images.flatten(1).long()).view_as(images)
 
 
-def _recolour(
-    name: str, images: UInt8[Tensor, "b 3 h w"], strength: Float[np.ndarray, " b"], sign: Int[np.ndarray, " b"]
-) -> UInt8[Tensor, "b 3 h w"]:
-    if name == "autocontrast":
-        return vision.autocontrast(images)
-    if name == "equalize":
-        return vision.equalize(images)
-    if name == "posterize":
-        bits = torch.from_numpy(8 - np.round(strength * 6)).to(images.device, torch.uint8)
-        mask = (256 - 2 ** (8 - bits.int())).to(torch.uint8)
-        return images & mask[:, None, None, None]
-    if name == "solarize":
-        threshold = torch.from_numpy(255 * (1 - strength)).to(images.device, torch.float32)
-        return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
-    factor = torch.from_numpy(1 + 0.99 * strength * sign).to(images.device, torch.float32)[:, None, None, None]
-    original = images.float() / 255
-    plain = BLENDED[name](original, 0.0)
-    return ((original * factor + plain * (1 - factor)).clamp(0, 1) * 255 + 1e-3).to(torch.uint8)
+@cache
+def _levels(operation: int, signed_bin: int, device: torch.device) -> UInt8[Tensor, " 256"]:
+    """What becomes of each grey level."""
+    name = OPERATIONS[operation]
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
+    if name == "brightness":
+        changed = vision.adjust_brightness(levels, 1 + _magnitude(signed_bin, LARGEST_BLEND))
+    elif name == "posterize":
+        changed = vision.posterize(levels, 8 - round((abs(signed_bin) - 1) / (BINS - 1) * 6))
+    else:
+        changed = vision.solarize(levels, 255 * float(torch.linspace(1, 0, BINS)[abs(signed_bin) - 1]))
+    return changed.flatten().to(device)
+
+
+def _factor(images: Images, drawn: Drawn) -> tuple[Float[Tensor, "b 1 1 1"], Float[Tensor, "b 1 1 1"]]:
+    """The weights of the images and of their plain versions: 1 + magnitude and what is left to 1."""
+    magnitudes = [_magnitude(signed_bin, LARGEST_BLEND) for signed_bin in drawn[:, 1].tolist()]
+    weight = torch.tensor(magnitudes, dtype=torch.float64)[:, None, None, None] + 1
+    return weight.to(images.device, torch.float32), (1 - weight).to(images.device, torch.float32)
+
+
+def _color(images: Images, drawn: Drawn) -> Images:
+    return _blend(images, _grey(images), drawn)
+
+
+def _contrast(images: Images, drawn: Drawn) -> Images:
+    return _blend(images, _grey(images).mean((1, 2, 3), keepdim=True), drawn)
+
+
+def _grey(images: Images) -> Float[Tensor, "b 1 h w"]:
+    return vision.rgb_to_grayscale(images).float()
+
+
+def _blend(images: Images, plain: Float[Tensor, "b 1 _ _"], drawn: Drawn) -> Images:
+    own, other = _factor(images, drawn)
+    return (images * own).addcmul_(plain, other).clamp_(0, 255).to(torch.uint8)
+
+
+def _sharpen(images: Images, drawn: Drawn) -> Images:
+    """Against the mean of the 3 x 3 neighbourhood, in which the pixel itself counts five times; the border stays."""
+    changed = images.float()
+    rows = changed[..., :-2, :] + changed[..., 1:-1, :] + changed[..., 2:, :]
+    inner = changed[..., 1:-1, 1:-1]
+    mean = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * inner).div_(13).round_()
+    inner.addcmul_(mean - inner, _factor(images, drawn)[1])
+    return changed.clamp_(0, 255).to(torch.uint8)
+
+
+CHANGES = {
+    tuple(LARGEST): _move,
+    ("brightness", "posterize", "solarize"): _relevel,
+    ("color",): _color,
+    ("contrast",): _contrast,
+    ("sharpness",): _sharpen,
+    ("autocontrast",): lambda images, drawn: vision.autocontrast(images),
+    ("equalize",): lambda images, drawn: vision.equalize(images),
+}
+"""The function that changes all images of some operations."""

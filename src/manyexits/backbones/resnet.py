@@ -1,7 +1,7 @@
 """ResNets (He et al., 2016): every variant is a list of residual blocks, built from torchvision's own.
 
-A stage is one block; the stem belongs to the first. With `shortcut: projection` and four groups the stages are those of
-torchvision's networks, in order; `shortcut: padding` is the parameter-free one of the original CIFAR networks.
+A stage is one block; the stem belongs to the first. With four groups the stages are those of torchvision's networks, in
+order; with three groups and width 16 those of the original CIFAR networks, with projections as shortcuts.
 """
 
 from typing import Literal
@@ -15,19 +15,6 @@ from manyexits.backbones import Backbone
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-class PaddingShortcut(nn.Module):
-    """Every second pixel, and zero channels added on both sides (He et al., option A)."""
-
-    def __init__(self, stride: int, extra: int) -> None:
-        super().__init__()
-        self.stride, self.extra = stride, extra
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, D, H, W) -> (B, D + extra, H / stride, W / stride)."""
-        below = self.extra // 2
-        return nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.extra - below))
-
-
 def build(
     classes: int,
     *,
@@ -35,7 +22,6 @@ def build(
     block: Literal["basic", "bottleneck"] = "basic",
     width: int = 64,
     stem: Literal["3x3", "imagenet"] = "3x3",
-    shortcut: Literal["projection", "padding"] = "projection",
 ) -> Backbone:
     """A ResNet as stages.
 
@@ -45,7 +31,6 @@ def build(
         block: basic (two 3x3 convolutions) or bottleneck (1x1, 3x3, 1x1).
         width: channels of the first group, before a bottleneck's expansion.
         stem: one 3x3 convolution at full resolution, or ImageNet's 7x7 with stride 2 and max pooling.
-        shortcut: what joins blocks of different shape.
     """
     stages: list[nn.Module] = []
     channels = width
@@ -54,7 +39,7 @@ def build(
         for index in range(count):
             stride = 2 if group > 0 and index == 0 else 1
             out = planes * BLOCKS[block].expansion
-            joined = None if stride == 1 and channels == out else _shortcut(shortcut, channels, out, stride)
+            joined = None if stride == 1 and channels == out else _projection(channels, out, stride)
             stages.append(BLOCKS[block](channels, planes, stride, joined))
             channels = out
     stages[0] = nn.Sequential(_stem(stem, width), stages[0])
@@ -71,9 +56,8 @@ def _stem(kind: str, width: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
 
 
-def _shortcut(kind: str, channels: int, out: int, stride: int) -> nn.Module:
-    if kind == "padding":
-        return PaddingShortcut(stride, out - channels)
+def _projection(channels: int, out: int, stride: int) -> nn.Sequential:
+    """What joins blocks of different shape: a 1x1 convolution (He et al., option B)."""
     return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
 

@@ -1,0 +1,58 @@
+"""Exit heads as DEFINITIONS of the field have them: SDN's mixed pooling, and deeper ones."""
+
+import pytest
+import torch
+from torch import nn
+
+from manyexits.heads import MixedPool, convolutional
+from manyexits.methods import sdn
+
+
+def test_mixed_pooling_weighs_maximum_and_average():
+    pool = MixedPool(1)
+    with torch.no_grad():
+        pool.alpha.fill_(0.25)
+    x = torch.tensor([[[[0.0, 1.0], [2.0, 9.0]]]])
+    assert pool(x).item() == pytest.approx(0.25 * 9 + 0.75 * 3)
+
+
+def test_alpha_starts_uniform():
+    torch.manual_seed(0)
+    alphas = torch.tensor([MixedPool(4).alpha.item() for _ in range(500)])
+    assert alphas.min() >= 0 and alphas.max() <= 1
+    assert alphas.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_plain_head_is_one_linear_layer_on_16_places():
+    head = convolutional(32, 8, 10, depth=0)
+    (linear,) = [layer for layer in head if isinstance(layer, nn.Linear)]
+    assert (linear.in_features, linear.out_features) == (32 * 16, 10)
+    assert head(torch.zeros(2, 32, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("depth", "convolutions"),
+    [
+        (1, [(64, 32, 2)]),
+        (2, [(64, 64, 2), (64, 32, 1)]),
+        (3, [(64, 64, 2), (64, 64, 1), (64, 32, 1)]),
+        (4, [(64, 32, 1), (32, 32, 1), (32, 32, 2), (32, 16, 1)]),
+        (5, [(64, 32, 1), (32, 32, 1), (32, 32, 1), (32, 32, 1), (32, 32, 1)]),
+    ],
+)
+def test_deeper_heads_have_the_authors_convolutions(depth, convolutions):
+    head = convolutional(64, 32, 10, depth)
+    found = [layer for layer in head if isinstance(layer, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels, c.stride[0]) for c in found] == convolutions
+    assert all(c.kernel_size == (3, 3) and c.padding == (0, 0) and c.bias is not None for c in found)
+    assert head(torch.zeros(1, 64, 32, 32)).shape == (1, 10)
+
+
+def test_features_that_are_too_small_for_the_convolutions_are_refused():
+    with pytest.raises(ValueError, match="a head of depth 5 does not fit features of 2 pixels"):
+        convolutional(64, 10, 10, depth=5)
+
+
+def test_the_loss_is_the_plain_mean():
+    assert sdn.loss(torch.tensor([1.0, 2.0, 6.0])).item() == 3.0
+    assert sdn.loss(torch.tensor([4.0])).item() == 4.0

@@ -1,0 +1,165 @@
+"""A training job as its rule calls it: killed, stopped, out of time, refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import settings_of
+
+from manyexits import cli
+from manyexits.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from manyexits.provenance import sha256
+
+
+def command(settings, prepared, folder: Path, *more: str) -> list[str]:
+    paths = ["--data", prepared, "--output", folder / "run", "--checkpoints", folder / "checkpoints"]
+    return ["train", "--settings", json.dumps(settings), *map(str, paths), *more]
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """A job sets signal handlers; the test run gets its own back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_run_that_is_killed_ten_times_has_the_bits_of_one_that_is_not(prepared, tmp_path):
+    settings = settings_of("backbone", "all", epochs=40, patience=40, mixup=0.5)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(folder: Path) -> subprocess.Popen:
+        told = command(settings, prepared, folder, "--save-every", "0")
+        return subprocess.Popen(
+            [sys.executable, "-m", "manyexits", *told], stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    undisturbed = start(tmp_path / "undisturbed")
+    undisturbed.communicate()
+    assert undisturbed.returncode == 0
+
+    generator = random.Random(0)
+    resumed = []
+    for _ in range(10):
+        process = start(tmp_path / "killed")
+        first = process.stderr.readline()
+        while not (first.startswith("resuming") or "epoch" in first):
+            assert first, "it ended before it could be killed ten times"
+            first = process.stderr.readline()
+        resumed.append(first)
+        time.sleep(generator.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    last = start(tmp_path / "killed")
+    last.communicate()
+    assert last.returncode == 0
+    assert len({line for line in resumed if line.startswith("resuming")}) >= 5  # it went on from where it was
+    for file in ("model.safetensors", "history.csv"):
+        assert sha256(tmp_path / "killed/run" / file) == sha256(tmp_path / "undisturbed/run" / file)
+
+
+def test_a_finished_run_leaves_its_outputs_and_no_checkpoints(prepared, tmp_path):
+    assert cli.main(command(settings_of("all", epochs=1), prepared, tmp_path)) == 0
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "history.csv",
+        "model.safetensors",
+        "run.json",
+    ]
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_the_record_says_what_made_the_run_and_names_no_machine_or_user(prepared, tmp_path):
+    import socket
+
+    settings = settings_of("backbone", "all", epochs=1)
+    assert cli.main(command(settings, prepared, tmp_path)) == 0
+    text = (tmp_path / "run/run.json").read_text()
+    record = json.loads(text)
+    assert record["settings"] == settings
+    assert record["inputs_sha256"] == {"manifest": sha256(prepared / "manifest.json")}
+    assert {"python", "torch", "manyexits"} <= set(record["versions"])
+    assert record["hardware"]["cores"] > 0 and set(record) >= {"commit", "changed", "finished"}
+    assert [phase["phase"] for phase in record["phases"]] == ["backbone", "all"]
+    assert all(phase["time_s"] > 0 and phase["samples_of_phase"] == 144 for phase in record["phases"])
+    assert record["exits"] == [{"exit": 1, "after_block": 1}, {"exit": 2, "after_block": 2}]
+    assert str(tmp_path) not in text and f'"{socket.gethostname()}"' not in text
+
+
+def test_a_regime_goes_on_from_phase_1_and_its_history(prepared, tmp_path):
+    first = settings_of("backbone", epochs=2)
+    del first["network"]["placement"], first["network"]["method"]
+    told = command(first, prepared, tmp_path / "phase 1")
+    assert cli.main(["pretrain", *told[1:]]) == 0
+    then = command(settings_of("heads", epochs=1), prepared, tmp_path, "--backbone", str(tmp_path / "phase 1/run"))
+    assert cli.main(then) == 0
+    lines = (tmp_path / "run/history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["phase", "backbone", "backbone", "heads", "heads"]
+    assert [line.split(",")[5] for line in lines[1:]] == ["2", "2", "1", "2"]  # phase 1's only exit is the last one now
+    assert [line.split(",")[2] for line in lines[1:]] == ["144", "288", "432", "432"]
+
+    from safetensors.numpy import load_file
+
+    backbone, run = (load_file(tmp_path / name / "model.safetensors") for name in ("phase 1/run", "run"))
+    assert all((run[f"backbone.{name}"] == value).all() for name, value in backbone.items())
+
+
+def test_sigterm_saves_and_exits_with_a_code_of_its_own(prepared, tmp_path, capsys):
+    told = command(settings_of("all", epochs=2000, patience=2000), prepared, tmp_path)
+
+    def ask():
+        while not list(tmp_path.glob("checkpoints/*/lock")):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert cli.main(told) == EXIT_INTERRUPTED
+    asking.join()
+    assert "stopped and saved; start again to go on" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("checkpoints/*/*")] == ["latest.ckpt"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_stops_shortly_before_its_time_is_up_and_goes_on_when_started_again(prepared, tmp_path, capsys):
+    settings = settings_of("all", epochs=5)
+    assert cli.main(command(settings, prepared, tmp_path, "--minutes", "0")) == EXIT_INTERRUPTED
+    assert cli.main(command(settings, prepared, tmp_path)) == 0
+    assert "resuming in phase 1, epoch " in capsys.readouterr().err
+
+
+def test_an_error_that_no_attempt_can_mend_is_said_again_at_once(prepared, tmp_path, capsys):
+    told = command(settings_of("all", batch=1000), prepared, tmp_path)
+    assert cli.main(told) == EXIT_BAD_INPUT
+    sentence = capsys.readouterr().err
+    assert sentence == "manyexits train: batch 1000 is larger than the 144 training images; choose a smaller one\n"
+    (marker,) = tmp_path.glob("checkpoints/*/failed")
+    marker.write_text("as the first attempt said")
+    assert cli.main([*told, "--attempt", "2"]) == EXIT_BAD_INPUT
+    assert capsys.readouterr().err == "manyexits train: as the first attempt said\n"
+
+
+def test_a_missing_dataset_is_one_sentence(tmp_path, capsys):
+    assert cli.main(command(settings_of("all"), tmp_path / "nothing", tmp_path)) == EXIT_BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "manifest.json" in line
+
+
+def test_curves_are_written_for_the_tracker(prepared, tmp_path):
+    told = command(settings_of("all", epochs=2), prepared, tmp_path, "--tracking", str(tmp_path / "curves"))
+    assert cli.main(told) == 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (events,) = (tmp_path / "curves").rglob("events*")
+    curves = EventAccumulator(str(events)).Reload()
+    assert {"accuracy/exit1", "loss/exit2", "train_loss/exit1", "lr"} <= set(curves.Tags()["scalars"])
+    assert len(curves.Scalars("accuracy/exit1")) == 2

@@ -1,0 +1,230 @@
+"""Phases, freezing, early stopping, histories and exact resume."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import NETWORK, settings_of
+
+from manyexits import dataset, network
+from manyexits.train import Interrupted
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def changed(before, after):
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_training_learns(fitted):
+    _, progress = fitted(settings_of("all", epochs=6, patience=6))
+    last = [row for row in progress.history if row["epoch"] == 6]
+    assert all(row["accuracy"] > 0.6 for row in last)  # chance is 1/3
+    assert last[0]["train_loss"] < progress.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "learning"), [("backbone", {"backbone"}), ("heads", {"heads"}), ("all", {"backbone", "heads"})]
+)
+def test_a_phase_changes_only_its_groups_buffers_included(fitted, prepared, phase, learning):
+    start = network.build(NETWORK, dataset.read(prepared).shape, seed=1)
+    before = weights(start)
+    model, _ = fitted(settings_of(phase), model=start)
+    assert {name.split(".")[0] for name in changed(before, model.state_dict())} == learning
+    if "backbone" in learning:
+        assert any(name.endswith("running_mean") for name in changed(before, model.state_dict()))
+
+
+def test_disjoint_stops_early_by_its_heads_alone_and_leaves_the_backbone_as_it_is(fitted):
+    model, _ = fitted(settings_of("backbone"), checkpoints="phase 1")
+    before = weights(model.backbone)
+    model, progress = fitted(settings_of("heads", epochs=40, patience=2), model=model, checkpoints="phase 3")
+    (record,) = progress.phases
+    assert record["stopped_early"] and record["epochs"] == record["best_epoch"] + 2 < 40
+    assert equal(before, weights(model.backbone))
+    last_exit = [row["accuracy"] for row in progress.history if row["exit"] == 2]
+    assert len(set(last_exit)) == 1  # it ties for ever, and does not keep the phase alive
+
+
+@pytest.mark.parametrize("limit", [6, 40])
+def test_the_best_weights_are_restored_at_an_early_stop_and_at_the_limit_alike(fitted, prepared, limit):
+    model, progress = fitted(
+        settings_of("heads", epochs=limit, patience=4, schedule="constant", lr=0.5, crop_padding=0)
+    )
+    (record,) = progress.phases
+    assert record["best_epoch"] < record["epochs"]
+    best = next(r for r in progress.history if r["epoch"] == record["best_epoch"] and r["exit"] == 1)
+    read = dataset.read(prepared)
+    split = read.validation
+    from manyexits.measure import measure
+
+    mean, std = torch.from_numpy(read.mean), torch.from_numpy(read.std)
+    _, right, _ = measure(model.eval(), split, mean, std)
+    assert right[0].item() / len(split) == best["accuracy"]
+
+
+def test_the_history_counts_samples_and_flops_over_all_phases(fitted):
+    from manyexits.cost import count_network
+
+    settings = settings_of("backbone", "all", epochs=2)
+    model, progress = fitted(settings)
+    costs = count_network(model, (8, 8, 3))
+    per_epoch = 6 * 24  # 144 training images in steps of 24
+    last = [rows for rows in progress.history if rows["exit"] == 1]
+    assert [row["samples"] for row in last] == [per_epoch * n for n in (1, 2, 3, 4)]
+    backbone, everything = 3 * costs.backbone, 3 * costs.exits[-1]
+    expected = np.cumsum([backbone, backbone, everything, everything]) * per_epoch
+    assert [row["flops"] for row in last] == expected.tolist()
+    assert [record["flops_of_phase"] for record in progress.phases] == [
+        2 * per_epoch * backbone,
+        2 * per_epoch * everything,
+    ]
+
+
+def test_features_of_a_frozen_backbone_are_computed_once_and_counted_once(fitted):
+    from manyexits.cost import count_network
+
+    model, _ = fitted(settings_of("backbone"), checkpoints="phase 1")
+    start = weights(model)
+    cached, progress = fitted(settings_of("heads", crop_padding=0), model=model, checkpoints="cached")
+    first = weights(cached.heads)
+    costs = count_network(model, (8, 8, 3))
+    stages, head = costs.stages[0], costs.heads[0]
+    assert progress.flops == 144 * stages + 3 * 144 * 3 * head
+    model.load_state_dict(start)
+    recomputed, progress = fitted(
+        settings_of("heads", crop_padding=0, cache_gib=0.0), model=model, checkpoints="not cached"
+    )
+    assert progress.flops == 3 * 144 * (stages + 3 * head)
+    for name, value in weights(recomputed.heads).items():
+        assert torch.allclose(value, first[name], atol=1e-4)
+
+
+def test_cosine_goes_from_the_rate_to_zero_over_the_epoch_limit_and_constant_stays():
+    from manyexits.phase import learning_rate
+
+    recipe = {"schedule": "cosine", "lr": 0.4, "epochs": 4}
+    assert [learning_rate(recipe, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.2, 0.0])
+    assert learning_rate(recipe | {"schedule": "constant"}, 7, 2) == 0.4
+
+
+def test_two_runs_give_the_same_bits_and_another_seed_gives_others(fitted):
+    first, _ = fitted(settings_of("all"), checkpoints="a")
+    second, _ = fitted(settings_of("all"), checkpoints="b")
+    other, _ = fitted(settings_of("all", seed=2), checkpoints="c")
+    assert equal(weights(first), weights(second))
+    assert not equal(weights(first), weights(other))
+
+
+EVERYTHING_RANDOM = {"mixup": 0.8, "cutmix": 1.0, "flip": True, "erasing": 0.5, "trivial_augment": True}
+
+
+@pytest.mark.parametrize(
+    "recipe", [{}, EVERYTHING_RANDOM, {"optimizer": "sgd", "momentum": 0.9, "per_device_batch": 8}]
+)
+def test_a_run_that_is_stopped_at_every_look_and_goes_on_has_the_bits_of_one_that_is_not(fitted, monkeypatch, recipe):
+    monkeypatch.setattr("manyexits.train.CHECK_EVERY", 2)
+    settings = settings_of("backbone", "heads", "all", epochs=2, **recipe)
+    whole, expected = fitted(settings, checkpoints="undisturbed")
+    attempts = 0
+    while True:
+        try:
+            model, progress = fitted(settings, checkpoints="disturbed", stop=lambda: True)
+        except Interrupted:
+            attempts += 1
+            model = None
+        else:
+            break
+        assert attempts < 100
+    assert attempts > 10
+    assert equal(weights(model), weights(whole))
+    assert progress.history == expected.history
+    untimed = [{k: v for k, v in record.items() if k not in ("time_s", "device_seconds")} for record in progress.phases]
+    assert all(
+        set(record.items()) <= set(other.items()) for record, other in zip(untimed, expected.phases, strict=True)
+    )
+
+
+def test_accumulating_gradients_gives_the_step_of_the_whole_batch(fitted):
+    settings = {"epochs": 1, "optimizer": "sgd", "lr": 0.1, "mixup": 0.4}  # heads alone: no batch statistics
+    whole, _ = fitted(settings_of("heads", **settings), checkpoints="whole")
+    parts, _ = fitted(settings_of("heads", per_device_batch=6, **settings), checkpoints="parts")
+    for name, value in weights(whole).items():
+        assert torch.allclose(value.float(), weights(parts)[name].float(), atol=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_with_its_place_and_keeps_the_last_good_checkpoint(
+    fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("manyexits.train.CHECK_EVERY", 1)
+    settings = settings_of("all", optimizer="sgd", lr=1e30, schedule="constant")
+    with pytest.raises(Interrupted):
+        fitted(settings, stop=lambda: True)  # after one step: its loss was that of the first weights
+    good = (tmp_path / "checkpoints/latest.ckpt").read_bytes()
+    with pytest.raises(ValueError, match=r"no longer a number in phase all, epoch 1, at learning rate 1e\+30"):
+        fitted(settings)
+    assert (tmp_path / "checkpoints/latest.ckpt").read_bytes() == good
+
+
+def test_a_batch_larger_than_the_data_is_refused(fitted):
+    with pytest.raises(ValueError, match="batch 1000 is larger than the 144 training images"):
+        fitted(settings_of("all", batch=1000))
+
+
+def test_heads_without_heads_have_nothing_to_learn(fitted):
+    settings = settings_of("heads")
+    del settings["network"]["placement"]
+    with pytest.raises(ValueError, match="nothing to learn"):
+        fitted(settings)
+
+
+@pytest.fixture
+def noisy(prepared, tmp_path):
+    """The prepared dataset with images and labels of its test split replaced by noise."""
+    import shutil
+
+    folder = shutil.copytree(prepared, tmp_path / "noisy")
+    generator = np.random.default_rng(5)
+    for name, high in (("images", 256), ("labels", 3)):
+        path = folder / f"arrays/test_{name}.npy"
+        old = np.load(path)
+        np.save(path, generator.integers(0, high, old.shape).astype(old.dtype))
+    return folder
+
+
+def test_the_test_split_influences_the_thresholds_of_the_protocol_paper_and_nothing_else(fitted, prepared, noisy):
+    from manyexits import predict
+    from manyexits.calibrate import choose
+    from manyexits.cost import count_network
+    from manyexits.measure import measure
+
+    found = {}
+    for name, folder in (("real", prepared), ("noise", noisy)):
+        model, progress = fitted(settings_of("backbone", "all", epochs=4), data=folder, checkpoints=name)
+        data = dataset.read(folder)
+        mean, std = torch.from_numpy(data.mean), torch.from_numpy(data.std)
+        arrays = {}
+        for split in predict.SPLITS:
+            images = getattr(data, split)
+            _, _, logits = measure(model.eval(), images, mean, std, collect=True)
+            arrays[split] = predict.predictions(logits.numpy(), images.labels[images.indices])
+        costs = count_network(model, data.shape)
+        cells = {}
+        for protocol in ("paper", "shared", "geometric"):
+            scored = [predict.scored(arrays[split], "confidence") for split in predict.SPLITS]
+            exits = np.array(costs.exits)
+            cells[protocol] = choose(protocol, "confidence", [0.7, 0.8, 0.9, 1.0], *scored, exits, costs.backbone)
+        found[name] = weights(model), progress.history, cells
+    (real, real_history, real_cells), (noise, noise_history, noise_cells) = found["real"], found["noise"]
+    assert equal(real, noise)
+    assert real_history == noise_history
+    assert json.dumps(real_cells["shared"]) == json.dumps(noise_cells["shared"])
+    assert json.dumps(real_cells["geometric"]) == json.dumps(noise_cells["geometric"])
+    assert real_cells["paper"] != noise_cells["paper"]
