@@ -63,7 +63,8 @@ def test_two_damaged_generations_are_none(store, said):
     store.save({"number": 2})
     damage(store.latest)
     damage(store.before)
-    assert store.load() is None and len(said) == 2
+    assert store.load() is None
+    assert len(said) == 2
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(store):

@@ -34,7 +34,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_first(raw):
 def test_an_unknown_key_inside_an_entry_is_named_with_its_place(raw, section, entry, key, nearest):
     raw[section][entry][key] = 1
     message = refused(raw)
-    assert message.startswith(f"{section}.{entry}") and key in message and "valid keys: " in message
+    assert message.startswith(f"{section}.{entry}")
+    assert key in message
+    assert "valid keys: " in message
     if key != "learning_rate":
         assert message.split("valid keys: ")[1].split(",")[0] == nearest
 
@@ -91,7 +93,8 @@ def test_a_batch_that_the_devices_cannot_divide_is_refused(raw, batch, devices, 
 @pytest.mark.parametrize("budget", [0, -0.5])
 def test_a_budget_that_is_not_above_zero_is_refused(raw, budget):
     raw["budgets"] = [0.5, budget]
-    assert "is no budget" in refused(raw) and str(budget) in refused(raw)
+    assert "is no budget" in refused(raw)
+    assert str(budget) in refused(raw)
 
 
 @pytest.mark.parametrize("blocks", [[2], [1, 2], [3]])

@@ -70,7 +70,8 @@ def test_training_costs_three_passes_of_what_learns_and_one_of_what_does_not():
 def test_a_network_without_heads_costs_its_backbone():
     settings = {"backbone": RESNET20, "classes": 10}
     found = count_network(build(settings, (8, 8, 3), seed=0), (8, 8, 3))
-    assert found.blocks == [9] and found.exits == [found.backbone]
+    assert found.blocks == [9]
+    assert found.exits == [found.backbone]
 
 
 def test_a_linear_layer_costs_its_weights():

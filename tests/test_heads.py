@@ -19,7 +19,8 @@ def test_mixed_pooling_weighs_maximum_and_average():
 def test_alpha_starts_uniform():
     torch.manual_seed(0)
     alphas = torch.tensor([MixedPool(4).alpha.item() for _ in range(500)])
-    assert alphas.min() >= 0 and alphas.max() <= 1
+    assert alphas.min() >= 0
+    assert alphas.max() <= 1
     assert alphas.mean() == pytest.approx(0.5, abs=0.05)
 
 

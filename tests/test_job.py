@@ -87,11 +87,13 @@ def test_the_record_says_what_made_the_run_and_names_no_machine_or_user(prepared
     assert record["settings"] == settings
     assert record["inputs_sha256"] == {"manifest": sha256(prepared / "manifest.json")}
     assert {"python", "torch", "manyexits"} <= set(record["versions"])
-    assert record["hardware"]["cores"] > 0 and set(record) >= {"commit", "changed", "finished"}
+    assert record["hardware"]["cores"] > 0
+    assert set(record) >= {"commit", "changed", "finished"}
     assert [phase["phase"] for phase in record["phases"]] == ["backbone", "all"]
     assert all(phase["time_s"] > 0 and phase["samples_of_phase"] == 144 for phase in record["phases"])
     assert record["exits"] == [{"exit": 1, "after_block": 1}, {"exit": 2, "after_block": 2}]
-    assert str(tmp_path) not in text and f'"{socket.gethostname()}"' not in text
+    assert str(tmp_path) not in text
+    assert f'"{socket.gethostname()}"' not in text
 
 
 def test_a_regime_goes_on_from_phase_1_and_its_history(prepared, tmp_path):

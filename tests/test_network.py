@@ -37,7 +37,8 @@ def test_only_the_exits_asked_for_are_computed(network, images):
         stage.register_forward_hook(lambda *_, block=block: ran.append(block))
     some = network(images, exits=(2,))
     assert ran == [1, 2]
-    assert len(some) == 1 and torch.equal(some[0], everything[1])
+    assert len(some) == 1
+    assert torch.equal(some[0], everything[1])
 
 
 def test_known_features_give_the_same_logits(network, images):
@@ -68,7 +69,8 @@ def test_stages_behind_the_last_undecided_sample_never_run(network, images):
     ran = []
     network.backbone.stages[-1].register_forward_hook(lambda *_: ran.append(1))
     _, left_at = network.forward_until(images, Policy("confidence", (0.0, 0.0)))
-    assert left_at.tolist() == [1] * 7 and not ran
+    assert left_at.tolist() == [1] * 7
+    assert not ran
 
 
 def test_nobody_leaves_early_at_threshold_one(network, images):

@@ -32,7 +32,8 @@ def test_an_entry_inherits_and_its_own_values_bring_their_own_marks(raw):
     raw["recipes"]["slow"] = {"extends": "quick", "lr": 1e-4, "origin": {"lr": "O"}}
     slow = study.load(raw).study.recipes["slow"]
     assert (slow.lr, slow.batch) == (1e-4, 64)
-    assert slow.origin["lr"] == "O" and slow.origin["batch"] == "O"
+    assert slow.origin["lr"] == "O"
+    assert slow.origin["batch"] == "O"
 
 
 def test_extends_does_not_inherit_the_sweeps(raw):
@@ -112,7 +113,8 @@ def test_the_first_phase_belongs_to_pretrain(small_plan):
 
 def test_joint_and_mixed_differ_by_where_they_start(small_plan):
     joint, mixed = (told(small_plan, "train", **RUN | {"regime": regime}) for regime in ("joint", "mixed"))
-    assert joint.pop("start") == "scratch" and mixed.pop("start") != "scratch"
+    assert joint.pop("start") == "scratch"
+    assert mixed.pop("start") != "scratch"
     assert joint == mixed
 
 

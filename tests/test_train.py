@@ -47,7 +47,8 @@ def test_disjoint_stops_early_by_its_heads_alone_and_leaves_the_backbone_as_it_i
     before = weights(model.backbone)
     model, progress = fitted(settings_of("heads", epochs=40, patience=2), model=model, checkpoints="phase 3")
     (record,) = progress.phases
-    assert record["stopped_early"] and record["epochs"] == record["best_epoch"] + 2 < 40
+    assert record["stopped_early"]
+    assert record["epochs"] == record["best_epoch"] + 2 < 40
     assert equal(before, weights(model.backbone))
     last_exit = [row["accuracy"] for row in progress.history if row["exit"] == 2]
     assert len(set(last_exit)) == 1  # it ties for ever, and does not keep the phase alive

@@ -37,6 +37,12 @@ def of(frame: pd.DataFrame, identity: dict[str, Any]) -> pd.DataFrame:
     return frame[(frame["experiment"] == identity["experiment"]) & (frame["variant"] == identity["variant"])]
 
 
+def regimes(frame: pd.DataFrame, identity: dict[str, Any], order: list[str]) -> list[str]:
+    """Regimes of one experiment, in the order of the study; an experiment need not have all of them."""
+    own = set(of(frame, identity)["regime"])
+    return [regime for regime in order if regime in own]
+
+
 def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """mean, std (of the sample; empty for one seed) and n of `value`, and the mean `cost`; groups in first order."""
     grouped = frame.groupby(by, sort=False, dropna=False)

@@ -22,8 +22,8 @@ OPERATIONS = (
 ).split()
 LARGEST = {"shear_x": 0.99, "shear_y": 0.99, "translate_x": 32.0, "translate_y": 32.0, "rotate": 135.0}
 """Largest magnitude of the operations that move pixels: slope, pixels, degrees."""
-LARGEST_BLEND = 0.99
-"""Largest distance from 1 of the factor of brightness, color, contrast and sharpness."""
+BLENDS = torch.linspace(0, 0.99, BINS).double().numpy()
+"""Distance from 1 of the factor of brightness, color, contrast and sharpness, for each bin; float32 as in torchvision."""
 
 Images = UInt8[Tensor, "b 3 h w"]
 Drawn = Int[np.ndarray, "b 2"]
@@ -39,19 +39,15 @@ def draw(generator: np.random.Generator, batch: int) -> Drawn:
 
 def apply(images: Images, drawn: Drawn) -> Images:
     """Each image under its own operation."""
+    kind = KIND[drawn[:, 0]]
     parts, place, total = [images], np.arange(len(images)), len(images)
-    for names, change in CHANGES.items():
-        members = np.flatnonzero(np.isin(drawn[:, 0], [OPERATIONS.index(name) for name in names]))
+    for number, change in enumerate(CHANGES):
+        members = np.flatnonzero(kind == number)
         if len(members):
             parts.append(change(images.index_select(0, torch.from_numpy(members).to(images.device)), drawn[members]))
             place[members] = np.arange(total, total + len(members))
             total += len(members)
     return torch.cat(parts).index_select(0, torch.from_numpy(place).to(images.device))
-
-
-def _magnitude(signed_bin: int, largest: float) -> float:
-    """The magnitude of a bin in float32, as torchvision has it."""
-    return math.copysign(float(torch.linspace(0, largest, BINS)[abs(signed_bin) - 1]), signed_bin)
 
 
 def _move(images: Images, drawn: Drawn) -> Images:
@@ -66,7 +62,7 @@ def _source(operation: int, signed_bin: int, height: int, width: int, device: to
     """For each pixel the number (from 1) of the one that moves there, 0 for none: an image of numbers, moved."""
     name = OPERATIONS[operation]
     numbers = torch.arange(1, height * width + 1, dtype=torch.float32).view(1, height, width)
-    size = _magnitude(signed_bin, LARGEST[name])
+    size = math.copysign(float(torch.linspace(0, LARGEST[name], BINS)[abs(signed_bin) - 1]), signed_bin)
     if name == "rotate":
         moved = vision.rotate(numbers, size)
     elif name.startswith("translate"):
@@ -91,7 +87,7 @@ def _levels(operation: int, signed_bin: int, device: torch.device) -> UInt8[Tens
     name = OPERATIONS[operation]
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
     if name == "brightness":
-        changed = vision.adjust_brightness(levels, 1 + _magnitude(signed_bin, LARGEST_BLEND))
+        changed = vision.adjust_brightness(levels, 1 + math.copysign(BLENDS[abs(signed_bin) - 1], signed_bin))
     elif name == "posterize":
         changed = vision.posterize(levels, 8 - round((abs(signed_bin) - 1) / (BINS - 1) * 6))
     else:
@@ -101,9 +97,9 @@ def _levels(operation: int, signed_bin: int, device: torch.device) -> UInt8[Tens
 
 def _factor(images: Images, drawn: Drawn) -> tuple[Float[Tensor, "b 1 1 1"], Float[Tensor, "b 1 1 1"]]:
     """The weights of the images and of their plain versions: 1 + magnitude and what is left to 1."""
-    magnitudes = [_magnitude(signed_bin, LARGEST_BLEND) for signed_bin in drawn[:, 1].tolist()]
-    weight = torch.tensor(magnitudes, dtype=torch.float64)[:, None, None, None] + 1
-    return weight.to(images.device, torch.float32), (1 - weight).to(images.device, torch.float32)
+    own = 1 + np.copysign(BLENDS[np.abs(drawn[:, 1]) - 1], drawn[:, 1])
+    weights = torch.from_numpy(np.stack([own, 1 - own])[..., None, None, None]).to(images.device, torch.float32)
+    return weights[0], weights[1]
 
 
 def _color(images: Images, drawn: Drawn) -> Images:
@@ -133,13 +129,23 @@ def _sharpen(images: Images, drawn: Drawn) -> Images:
     return changed.clamp_(0, 255).to(torch.uint8)
 
 
+def _autocontrast(images: Images, drawn: Drawn) -> Images:
+    return vision.autocontrast(images)
+
+
+def _equalize(images: Images, drawn: Drawn) -> Images:
+    return vision.equalize(images)
+
+
 CHANGES = {
-    tuple(LARGEST): _move,
-    ("brightness", "posterize", "solarize"): _relevel,
-    ("color",): _color,
-    ("contrast",): _contrast,
-    ("sharpness",): _sharpen,
-    ("autocontrast",): lambda images, drawn: vision.autocontrast(images),
-    ("equalize",): lambda images, drawn: vision.equalize(images),
+    _move: LARGEST,
+    _relevel: ("brightness", "posterize", "solarize"),
+    _color: ("color",),
+    _contrast: ("contrast",),
+    _sharpen: ("sharpness",),
+    _autocontrast: ("autocontrast",),
+    _equalize: ("equalize",),
 }
-"""The function that changes all images of some operations."""
+"""Functions, and the operations whose images each changes at once."""
+KIND = np.array([next((i for i, names in enumerate(CHANGES.values()) if name in names), -1) for name in OPERATIONS])
+"""For each operation the number of its function; -1: none."""

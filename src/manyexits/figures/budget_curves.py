@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from manyexits import frames
 from manyexits.figures._style import Look, looks
@@ -32,9 +33,14 @@ def figure(
     for axis in axes.flat[len(experiments) :]:
         axis.set_visible(False)
     for axis, identity in zip(axes.flat, experiments, strict=False):
-        panel(axis, frames.of(frame, identity), appearance, criterion)
+        own = {regime: appearance[regime] for regime in frames.regimes(frame, identity, told["regimes"])}
+        panel(axis, frames.of(frame, identity), own, criterion)
         axis.set_title(frames.label(identity))
-    axes[0, 0].legend(loc="lower right", title="regime")
+    handles = [
+        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)
+        for regime, look in appearance.items()
+    ]
+    axes[0, 0].legend(handles=handles, loc="lower right", title="regime")
     return made
 
 

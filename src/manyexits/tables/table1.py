@@ -32,7 +32,7 @@ def table(
             cells(frames.of(frame, identity), identity, regime, protocol, criterion)
             for protocol in protocols
             for identity in told["experiments"]
-            for regime in told["regimes"]
+            for regime in frames.regimes(frame, identity, told["regimes"])
         ],
         ignore_index=True,
     )
