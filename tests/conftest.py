@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: the study, and a dataset small enough to train on in a second."""
 
 import copy
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import yaml
 
 from manyexits import study
+
+# test workers share the cores: two threads each would wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 

@@ -39,8 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Let `fill` write to an open binary file that then becomes `path`."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    """Let `fill` write to an open binary file that then becomes `path`.
+
+    The file can be read too: into one for writing alone NumPy writes by a way that does not say that the disk is full.
+    """
+    with replacing(path) as temporary, temporary.open("w+b") as file:
         fill(file)
 
 

@@ -67,6 +67,8 @@ def sweep(certain: Certain, right: Right, costs: ExitCosts) -> Sweep:
 def geometric(certain: Certain, q: float) -> Float[np.ndarray, " j"]:
     """MSDNet's thresholds: exit k takes the share q^k / sum(q^j) of the samples, the surest of those still there.
 
+    A certainty that is no number counts as not there, since it never leaves.
+
     Returns:
         Thresholds of exits 1..K-1; a sample leaves when its certainty is at least the threshold. Infinity: nobody does.
     """
@@ -77,9 +79,9 @@ def geometric(certain: Certain, q: float) -> Float[np.ndarray, " j"]:
     thresholds = np.full(k - 1, np.inf)
     for exit_ in range(k - 1):
         number = int(np.floor(n * shares[exit_]))
-        left = certain[free, exit_]
+        left = np.sort(certain[free & ~np.isnan(certain[:, exit_]), exit_])
         if 0 < number <= len(left):
-            thresholds[exit_] = np.sort(left)[::-1][number - 1]
+            thresholds[exit_] = left[-number]
             free &= ~(certain[:, exit_] >= thresholds[exit_])
     return thresholds
 
@@ -109,8 +111,8 @@ def choose(
 ) -> list[dict[str, Any]]:
     """The cells of one protocol and criterion: for each budget, and for Max, thresholds in the criterion's own units.
 
-    Only `paper` looks at the test split: that is what the paper did. A budget below the first exit's cost is
-    infeasible: its thresholds are None.
+    Only `paper` looks at the test split: that is what the paper did. A budget that no threshold meets is infeasible,
+    as is every one below the first exit's cost: its thresholds are None.
 
     Args:
         protocol: `paper`, `shared` or `geometric`.
@@ -121,13 +123,11 @@ def choose(
         backbone: cost of the backbone with its own classifier in FLOPs: budget 100 %.
     """
     chosen = {"paper": _paper, "shared": _shared, "geometric": _geometric}[protocol]
+    scored = test if protocol == "paper" else validation
     sign = 1.0 if criterion == "confidence" else -1.0
     cells = []
     for budget in [*budgets, None]:
-        limit = np.inf if budget is None else budget * backbone
-        thresholds = (
-            None if limit < costs[0] else chosen(test if protocol == "paper" else validation, costs, limit, sign)
-        )
+        thresholds = chosen(scored, costs, np.inf if budget is None else budget * backbone, sign)
         listed = None if thresholds is None else [None if np.isinf(t) else sign * float(t) for t in thresholds]
         cells.append(
             {
@@ -148,18 +148,17 @@ def paper_thresholds(sign: float) -> Float[np.ndarray, " t"]:
     return points if sign > 0 else -points[::-1]
 
 
-def _paper(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"]:
+def _paper(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:
     thresholds = paper_thresholds(sign)
     cost, _ = sweep(scored.certain, scored.right, costs).at(thresholds)
-    fitting = np.flatnonzero(cost <= limit)  # never empty: the smallest certainty lets everyone leave at exit 1
-    return np.full(len(costs) - 1, thresholds[fitting[-1]])
+    fitting = thresholds[cost <= limit]
+    return np.full(len(costs) - 1, fitting[-1]) if len(fitting) else None
 
 
-def _shared(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"]:
+def _shared(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:
     swept = sweep(scored.certain, scored.right, costs)
     best = swept.best(limit)
-    assert best is not None, "a limit of at least the first exit's cost is met by leaving there"
-    return np.full(len(costs) - 1, swept.threshold[best])
+    return None if best is None else np.full(len(costs) - 1, swept.threshold[best])
 
 
 def _geometric(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:

@@ -103,6 +103,7 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
         "test_images": raw.test_images,
         "test_labels": raw.test_labels,
     }
+    (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     for key, array in arrays.items():
         atomic.write(folder / "arrays" / f"{key}.npy", partial(_save, array=array))
     atomic.write_json(
@@ -145,7 +146,7 @@ def split(
     """Sorted indices of the training and the validation split, stratified by class [C].
 
     Raises:
-        ValueError: when a class has too few images to appear in both.
+        ValueError: when a class has one image only, or a part would have fewer images than there are classes.
     """
     from sklearn.model_selection import train_test_split
 
@@ -154,8 +155,11 @@ def split(
             np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
         )
     except ValueError as error:
+        counts = Counter(labels.tolist()).values()
         raise ValueError(
-            f"the training part cannot be split, stratified by class, into {1 - share:g} and {share:g}: {error}"
+            f"{len(labels)} training images of {len(counts)} classes, {min(counts)} of the rarest, cannot be split,"
+            f" stratified by class, into {1 - share:g} and {share:g}; change the dataset's key validation or get the"
+            " complete dataset"
         ) from error
     return np.sort(train), np.sort(validation)
 
@@ -184,17 +188,18 @@ def read(folder: Path) -> Prepared:
             key: np.load(folder / "arrays" / f"{key}.npy", mmap_mode="r", allow_pickle=False)
             for key in ("train_images", "train_labels", "test_images", "test_labels")
         }
-    except (OSError, ValueError) as error:
+        indices = {key: np.array(splits[key]["indices"], dtype=np.int64) for key in ("train", "validation")}
+        n = {key: int(manifest["n"][key]) for key in ("train", "validation", "test")}
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"the prepared dataset in {folder} cannot be read ({error}); remove the folder and prepare it again"
         ) from error
-    indices = {key: np.array(splits[key]["indices"], dtype=np.int64) for key in ("train", "validation")}
-    indices["test"] = np.arange(len(arrays["test_labels"]))
-    for key, expected in manifest["n"].items():
-        if len(indices[key]) != expected:
-            raise ValueError(
-                f"{folder}: the {key} split has {len(indices[key])} images, not {expected}; prepare it anew"
-            )
+    sizes = [(f"{key} split", len(value), n[key]) for key, value in indices.items()]
+    for key, array in arrays.items():
+        sizes.append((f"file {key}.npy", len(array), n["test"] if "test" in key else n["train"] + n["validation"]))
+    for what, found, expected in sizes:
+        if found != expected:
+            raise ValueError(f"{folder}: the {what} has {found} images, not {expected}; prepare it anew")
     train, test = (
         (arrays["train_images"], np.asarray(arrays["train_labels"])),
         (arrays["test_images"], np.asarray(arrays["test_labels"])),
@@ -203,7 +208,7 @@ def read(folder: Path) -> Prepared:
         manifest,
         Images(*train, indices["train"]),
         Images(*train, indices["validation"]),
-        Images(*test, indices["test"]),
+        Images(*test, np.arange(n["test"])),
     )
 
 

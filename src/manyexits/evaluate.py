@@ -75,7 +75,12 @@ def exits(
 
 
 def reliability(right: Bool[np.ndarray, " n"], confidence: Float[np.ndarray, " n"], exit_: int) -> Rows:
-    """Expected calibration error, and the bins of the reliability diagram: share, mean confidence, accuracy."""
+    """Expected calibration error, and the bins of the reliability diagram: share, mean confidence, accuracy.
+
+    Both are of the samples whose confidence is a number.
+    """
+    known = ~np.isnan(confidence)
+    right, confidence = right[known], confidence[known]
     index = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     rows, error = [], 0.0
     for b in range(BINS):
@@ -85,7 +90,7 @@ def reliability(right: Bool[np.ndarray, " n"], confidence: Float[np.ndarray, " n
             error += share * abs(mean - accuracy)
             values = {"share": share, "confidence": mean, "accuracy": accuracy}
             rows += [{"exit": exit_, "metric": f"bin{b + 1}_{name}", "value": value} for name, value in values.items()]
-    return [{"exit": exit_, "metric": "ece", "value": error}, *rows]
+    return [{"exit": exit_, "metric": "ece", "value": error if known.any() else None}, *rows]
 
 
 def interval(accuracy: float, n: int, label: str) -> dict[str, float]:
@@ -126,12 +131,14 @@ def paper_sweep(criterion: str, sign: float, swept: Sweep) -> Rows:
 def shared_sweep(
     criterion: str, sign: float, validation: Scored, test: Scored, costs: Int[np.ndarray, " k"], backbone: int
 ) -> Rows:
-    """Accuracy on test at thresholds chosen on validation for evenly spaced cost limits."""
+    """Accuracy on test at thresholds chosen on validation for evenly spaced cost limits.
+
+    Limits below the first entry's cost have no point: there are some where samples whose certainty is no number run on.
+    """
     chosen = sweep(validation.certain, validation.right, costs)
     limits = np.linspace(costs[0], costs[-1], SHARED_POINTS)
-    # every limit is met by leaving at the first exit, so there always is a best entry
-    best = [index for limit in limits if (index := chosen.best(limit)) is not None]
-    thresholds = chosen.threshold[best]
+    limits = limits[limits >= chosen.cost[0]]
+    thresholds = chosen.threshold[np.array([chosen.best(limit) for limit in limits])]
     cost, score = sweep(test.certain, test.right, costs).at(thresholds)
     return [
         _point("shared", criterion, limit / backbone, sign * t, s, c)

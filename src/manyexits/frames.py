@@ -18,7 +18,8 @@ def read(reads: str, paths: list[Path]) -> pd.DataFrame:
     """
     if reads == "rows":
         return rows.read(paths)
-    frames = [pd.read_csv(path, dtype={"experiment": "string", "variant": "string"}) for path in paths]
+    text = {"experiment": "string", "variant": "string"}
+    frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""]) for path in paths]
     return pd.concat(frames, ignore_index=True).fillna({"variant": ""})
 
 

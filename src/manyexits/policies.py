@@ -38,14 +38,9 @@ def confidence(logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:
 
 def entropy(logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:
     """Entropy of the class probabilities divided by ln C, in [0, 1]; 0 where there is one class only."""
-    classes = logits.shape[-1]
-    if classes == 1:
-        return np.zeros(logits.shape[:-1])
     logs = log_softmax(logits)
-    probabilities = np.exp(logs)
-    terms = np.where(probabilities > 0, probabilities * np.where(probabilities > 0, logs, 0), 0)
-    terms = np.where(np.isnan(probabilities), np.nan, terms)
-    return -terms.sum(-1) / np.log(classes)
+    terms = np.exp(logs) * np.where(np.isneginf(logs), 0, logs)  # 0 ln 0 = 0; NaN stays NaN
+    return -terms.sum(-1) / np.log(max(logits.shape[-1], 2))
 
 
 def certainty(criterion: Criterion, logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:

@@ -33,7 +33,7 @@ validation split's; train_loss is empty for an exit that takes no part in the ph
 
 
 def to_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    """Rows as CSV; floats with all their digits, None empty.
+    """Rows as CSV; floats with all their digits, None and NaN empty.
 
     Raises:
         AssertionError: for a key that is no column.
@@ -43,7 +43,8 @@ def to_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     writer.writerow(columns)
     for row in rows:
         assert set(row) <= set(columns), f"unknown columns {set(row) - set(columns)}"
-        writer.writerow([row.get(column) for column in columns])
+        values = [row.get(column) for column in columns]
+        writer.writerow([None if value != value else value for value in values])  # only NaN differs from itself
     return buffer.getvalue()
 
 
@@ -53,7 +54,7 @@ def write(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] = COL
 
 
 def read(paths: list[Path]) -> Any:
-    """Rows of several files as one DataFrame; names stay text, also where they look like numbers.
+    """Rows of several files as one DataFrame; names stay text, also `1e5` and `NA`.
 
     Raises:
         ValueError: when a file has other columns.
@@ -63,7 +64,7 @@ def read(paths: list[Path]) -> Any:
     text = dict.fromkeys((*IDENTITY[:-1], "protocol", "criterion", "budget", "metric", "unit", "split"), "string")
     frames = []
     for path in paths:
-        frame = pd.read_csv(path, dtype=text)
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
         if tuple(frame.columns) != COLUMNS:
             raise ValueError(f"{path} has other columns than this version writes; remove it and evaluate the run again")
         frames.append(frame)

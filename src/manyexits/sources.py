@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image, UnidentifiedImageError
 
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What the archives' readers raise over changed bytes, besides OSError."""
 
 
 @dataclass
@@ -59,7 +60,12 @@ class Members:
             return
         try:
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
-            self._names = self._archive.namelist() if path.suffix == ".zip" else self._archive.getnames()  # type: ignore[union-attr]
+            if isinstance(self._archive, zipfile.ZipFile):
+                self._names = self._archive.namelist()
+                return
+            self._names = self._archive.getnames()
+            while self._archive.fileobj and self._archive.fileobj.read(2**20):
+                pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
 
@@ -83,6 +89,13 @@ class Members:
             raise ValueError(f"{self.path} holds no {name}; it is incomplete, get it again") from error
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
+
+    def text(self, name: str) -> str:
+        """A file's text, in UTF-8."""
+        try:
+            return self.read(name).decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.path}: {name} is no text ({error}); get the dataset again") from error
 
     def image(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
         """One image in RGB, whatever mode it is stored in."""
@@ -113,15 +126,25 @@ def from_hub(
     """
     import datasets
 
+    unfit = f"remove the hub's {identifier} from its cache or name another one as hub_id in config.yaml: it"
+
+    def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            images = [np.asarray(row.convert("RGB")) for row in split[image]]
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"{unfit} has an image that cannot be read ({error})") from error
+        shapes = {each.shape for each in images}
+        if len(shapes) != 1:
+            raise ValueError(f"{unfit} has images of {len(shapes)} sizes")
+        return np.stack(images), np.asarray(split[label], dtype=np.int64)
+
     try:
         train, test = (datasets.load_dataset(identifier, split=split) for split in splits)
     except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
         raise ValueError(
             f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"
         ) from error
-
-    def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
-        images = np.stack([np.asarray(row.convert("RGB")) for row in split[image]])
-        return images, np.asarray(split[label], dtype=np.int64)
-
+    for split in (train, test):
+        if not {image, label} <= set(split.column_names):
+            raise ValueError(f"{unfit} has the columns {', '.join(split.column_names)}, not {image} and {label}")
     return Raw(*arrays(train), *arrays(test), list(train.features[label].names), f"hub: {identifier}", licence)

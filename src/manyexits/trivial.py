@@ -1,8 +1,8 @@
 """TrivialAugmentWide (Mueller and Hutter, 2021) on batches: one operation and magnitude per image.
 
-Operations, magnitudes and their order are torchvision's TrivialAugmentWide. Where an operation only moves pixels or only
-replaces grey levels, torchvision itself fills a table once, and a batch is one look-up with a table per image; the
-others are computed for all their images together, each by its own magnitude.
+Operations, magnitudes and their order are torchvision's TrivialAugmentWide, and so is every pixel. Where an operation
+only moves pixels or only replaces grey levels, torchvision itself fills a table once, and a batch is one look-up with a
+table per image; the others are computed for all their images together, each by its own magnitude.
 """
 
 import math
@@ -23,7 +23,7 @@ OPERATIONS = (
 LARGEST = {"shear_x": 0.99, "shear_y": 0.99, "translate_x": 32.0, "translate_y": 32.0, "rotate": 135.0}
 """Largest magnitude of the operations that move pixels: slope, pixels, degrees."""
 BLENDS = torch.linspace(0, 0.99, BINS).double().numpy()
-"""Distance from 1 of the factor of brightness, color, contrast and sharpness, for each bin; float32 as in torchvision."""
+"""Distance of the factor of brightness, color, contrast and sharpness from 1, for each bin; torchvision's float32."""
 
 Images = UInt8[Tensor, "b 3 h w"]
 Drawn = Int[np.ndarray, "b 2"]

@@ -29,7 +29,7 @@ def load(root: Path, hub: bool, *, path: str = "cifar-100-binary.tar.gz", hub_id
         raise absent
     members = Members(found)
     prefix = "" if found.is_dir() else f"{FOLDER}/"
-    names = members.read(f"{prefix}fine_label_names.txt").decode().split()
+    names = members.text(f"{prefix}fine_label_names.txt").split()
     parts = [_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test")]
     source = found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
     return Raw(*parts[0], *parts[1], names, source, LICENCE)
@@ -45,7 +45,8 @@ def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.
     labels = records[:, 1].astype(np.int64)
     if labels.max() >= classes:
         raise ValueError(
-            f"{members.path}: {name} holds label {labels.max()}, but there are names for {classes} classes"
+            f"{members.path}: {name} holds label {labels.max()}, but there are names for {classes} classes;"
+            " it is damaged, get it again"
         )
     images = records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels

@@ -30,16 +30,16 @@ def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: 
         raise absent
     members = Members(found)
     prefix = "" if found.is_dir() else f"{FOLDER}/"
-    classes = sorted(members.read(f"{prefix}wnids.txt").decode().split())
+    classes = sorted(members.text(f"{prefix}wnids.txt").split())
     number = {wnid: index for index, wnid in enumerate(classes)}
-    words = dict(
-        line.split("\t", 1) for line in members.read(f"{prefix}words.txt").decode().splitlines() if "\t" in line
-    )
+    words = dict(line.split("\t", 1) for line in members.text(f"{prefix}words.txt").splitlines() if "\t" in line)
 
-    train = [name for name in members.names() if name.startswith(f"{prefix}train/") and name.endswith(".JPEG")]
-    annotations = [line.split("\t") for line in members.read(f"{prefix}val/val_annotations.txt").decode().splitlines()]
-    held_out = [(f"{prefix}val/images/{row[0]}", row[1]) for row in annotations]
+    names = members.names()
+    train = [name for name in names if name.startswith(f"{prefix}train/") and name.endswith(".JPEG")]
     train_labelled = [(name, name.removeprefix(f"{prefix}train/").split("/")[0]) for name in train]
+    rows = _rows(members, f"{prefix}val/val_annotations.txt")
+    held_out = [(f"{prefix}val/images/{row[0]}", row[1]) for row in rows if len(row) > 1]
+    _check_complete(members, names, prefix, {name for name, _ in held_out})
     source = found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
     return Raw(
         *_read(members, train_labelled, number),
@@ -48,6 +48,26 @@ def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: 
         source,
         LICENCE,
     )
+
+
+def _rows(members: Members, name: str) -> list[list[str]]:
+    return [line.split("\t") for line in members.text(name).splitlines()]
+
+
+def _check_complete(members: Members, names: list[str], prefix: str, annotated: set[str]) -> None:
+    """Compare the images with the publisher's own lists: an extraction or a copy that broke off is refused."""
+    listed = set(annotated)
+    for name in names:
+        if name.startswith(f"{prefix}train/") and name.endswith("_boxes.txt"):
+            folder = name.rsplit("/", 1)[0]
+            listed |= {f"{folder}/images/{row[0]}" for row in _rows(members, name)}
+    images = {name for name in names if name.endswith(".JPEG")}
+    unlabelled = {name for name in images - annotated if name.startswith(f"{prefix}val/")}
+    for lacking, what in ((listed - images, "image"), (unlabelled, "label for")):
+        if lacking:
+            raise ValueError(
+                f"{members.path} holds no {what} {min(lacking)} ({len(lacking)} in all); it is incomplete, get it again"
+            )
 
 
 def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +80,8 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
     for index, (name, _) in enumerate(labelled):
         image = members.image(name)
         if image.shape != (64, 64, 3):
-            raise ValueError(f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not 64 x 64")
+            raise ValueError(
+                f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not 64 x 64; get it again"
+            )
         images[index] = image
     return images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64)

@@ -8,6 +8,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from manyexits import frames
 from manyexits.figures._style import OTHERS, SURFACE, Look, looks
@@ -108,10 +109,14 @@ def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
     if not any(name.startswith("control") for name in found):
         axis.annotate("no control: one seed", (0.02, 0.02), xycoords="axes fraction", fontsize=7)
     axis.set_yscale("log")
-    axis.set_xlabel("t, from the first run to the second")
-    axis.set_title(f"last exit: training loss between runs (nats, n = {int(on_lines['n'].max()):,})")
     low, high = axis.get_ylim()
-    axis.set_ylim(low, high * (high / low) ** 0.45)  # room for the legend
+    axis.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("t, from the first run to the second")
+    axis.set_ylabel("training loss (nats)")
+    axis.set_title(f"last exit, between runs (n = {int(on_lines['n'].max()):,})")
     axis.legend(loc="upper center", ncols=2, fontsize=6)
 
 
@@ -124,7 +129,8 @@ def barriers(axis: Axes, rows: pd.DataFrame) -> None:
         axis.plot(group["exit"], group["value"], look.marker, color=look.colour, markersize=3.5)
     axis.set_xlabel("exit")
     axis.set_xticks(sorted(rows["exit"].dropna().unique()))
-    axis.set_title("barrier (nats)")
+    axis.set_ylabel("barrier (nats)")
+    axis.set_title("rise above the straight line, every exit")
     axis.set_ylim(bottom=0)
 
 

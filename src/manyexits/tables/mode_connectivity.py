@@ -30,10 +30,10 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
             line[f"exit {row['exit']}{last}"] = _number(row["mean"], row["std"])
         line["pairs"] = str(distance["pairs"])
         lines.append(line)
-    n = int(frame.loc[frame["metric"] == "barrier", "n"].iloc[0])
+    numbers = frame.loc[frame["metric"] == "barrier", "n"].astype(int).unique()
     notes = [
         "barrier: largest rise of the mean cross-entropy above the straight line between its ends,"
-        f" on {n} training images",
+        f" on {' or '.join(str(n) for n in sorted(numbers))} training images",
         "distance: Euclidean, of the backbones' parameters; mean ± standard deviation over pairs of runs",
     ]
     if not data["control"].any():

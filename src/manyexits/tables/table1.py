@@ -51,7 +51,9 @@ def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: 
         found = averaged_first(found, chosen[chosen["threshold"].notna()], backbone, criterion)
     first = runs[(runs["exit"] == 1) & (runs["metric"] == "accuracy")]["cost"].iloc[0]
     found["cost_share"] = found.pop("cost") / backbone
-    infeasible = f"infeasible: the first exit costs {100 * first / backbone:.1f} % of the backbone"
+    infeasible = (
+        f"infeasible, no threshold meets it: the first exit costs {100 * first / backbone:.1f} % of the backbone"
+    )
     found["note"] = np.where(found["mean"].isna(), infeasible, "")
     names = {key: identity[key] for key in ("experiment", "variant", "dataset", "backbone", "method")}
     found = found.assign(**names, regime=regime, protocol=protocol, criterion=criterion)
@@ -81,7 +83,7 @@ def with_published(data: pd.DataFrame) -> pd.DataFrame:
     columns = ["experiment", "regime", "budget", "published_low", "published_high", "origin"]
     data = data.merge(public[columns], how="left", on=["experiment", "regime", "budget"])
     nearest = data["mean"].clip(data["published_low"], data["published_high"])
-    return data.assign(difference=data["mean"] - nearest)
+    return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 
 
 def _title(protocol: str, criterion: str) -> str:
@@ -96,7 +98,7 @@ def _section(data: pd.DataFrame) -> pd.DataFrame:
         for cell in frames.records(group):
             line[_budget(cell["budget"])] = percent(cell["mean"], cell["std"])
         line["seeds"] = str(group["n"].max())
-        known = frames.records(group[group["published_low"].notna()])
+        known = frames.records(group[(group["budget"] == "1.0") & group["published_low"].notna()])
         line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]" if known else "–"
         line["difference"] = percent(known[0]["difference"], signed=True) if known else "–"
         lines.append(line)
