@@ -3,9 +3,9 @@
     python benchmarks/augmentation.py
 
 Ours: `augment.draw`, `Images.take` and `augment.apply`, normalisation included, in batches of 128. Beside it the same
-recipe in torchvision's transforms on PIL images, ToTensor, Normalize, RandomErasing, and `torch.stack`: the transforms of
-version 1, which are faster on PIL images than those of version 2, also timed. All take turns in one process, in rounds
-on the same random batches; the fastest round counts, since whatever else the machine does only slows.
+recipe in torchvision's transforms on PIL images, ToTensor, Normalize, RandomErasing, and `torch.stack`: those of
+version 1, which are the faster ones on PIL images, and those of version 2. All take turns in one process, in rounds on
+the same random batches; the fastest round counts, since whatever else the machine does only slows.
 """
 
 import time

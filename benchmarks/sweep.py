@@ -4,9 +4,9 @@
     python benchmarks/sweep.py --samples 5000     a shorter one
 
 Ours: `policies.confidence` of all logits, `calibrate.sweep`, `Sweep.at`. The loop is the usual one: for each threshold,
-for each sample, walk the exits until one is sure enough and append what was right and what it cost to lists. It is timed
-on Python lists, on NumPy arrays, and on torch tensors, in which predictions usually come; the last on 2,000 samples,
-scaled up. Its confidences come from torch's softmax. Every loop must give the very arrays that the sweep gives.
+for each sample, walk the exits until one is sure enough and append what was right and what it cost to lists. It is
+timed on Python lists, on NumPy arrays, and on torch tensors, in which predictions usually come; the last on 2,000
+samples, scaled up. Its confidences come from torch's softmax. Every loop must give the same arrays as the sweep.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A multi-exit network in fifteen lines of use: train it jointly on handwritten digits, then let it answer early.
 
-    python examples/quickstart.py
+python examples/quickstart.py
 """
 
 import tempfile
@@ -32,7 +32,8 @@ def main() -> None:
         for epoch in range(5):
             for chosen in np.random.default_rng(epoch).permutation(len(data.train))[:1024].reshape(-1, 64):
                 images, labels = map(torch.from_numpy, data.train.take(chosen))
-                losses = [torch.nn.functional.cross_entropy(y, labels) for y in model(augment.normalise(images, mean, std))]
+                logits = model(augment.normalise(images, mean, std))
+                losses = [torch.nn.functional.cross_entropy(each, labels) for each in logits]
                 torch.stack(losses).mean().backward()
                 optimizer.step()
                 optimizer.zero_grad()

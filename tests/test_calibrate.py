@@ -204,6 +204,16 @@ def test_geometric_takes_the_best_share_that_fits():
     assert found == [None, None, [0.6, None], [0.7, 0.8], [0.7, 0.8]]
 
 
+@pytest.mark.parametrize(("budgets", "leaving"), [([], 24), ([77 / 73], 69)])
+def test_geometric_shares_begin_at_a_twentieth_and_end_below_two(budgets, leaving):
+    # exit 1 is right about the 24 surest of 73 alone, exit 2 about all. Only q = 39/20 leaves no more than 24 at
+    # exit 1 (73 / 2.95 = 24.7), and only q = 1/20 as many as 69 (73 / 1.05 = 69.5), which costs (69 + 4 * 2) / 73.
+    certain = np.stack([np.linspace(0.9, 0.1, 73), np.ones(73)], axis=1)
+    known = Scored(certain, np.stack([np.arange(73) < 24, np.ones(73, dtype=bool)], axis=1))
+    cell = cells("geometric", budgets, known, known, costs=np.array([1, 2]), backbone=1)[0]
+    assert cell["thresholds"] == [certain[leaving - 1, 0]]
+
+
 def test_entropy_thresholds_are_the_smallest_that_fit():
     flipped = Scored(CERTAIN - 1, RIGHT)  # an entropy of 1 - confidence: the same order
     shared = thresholds("shared", [0.1, 0.2, 0.5, 0.7], validation=flipped, test=NOISE, criterion="entropy")

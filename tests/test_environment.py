@@ -8,7 +8,8 @@ import yaml
 
 def locked(root) -> dict[str, str]:
     lines = (root / "envs/requirements.txt").read_text().splitlines()
-    return dict(re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line).groups() for line in lines if re.match(r"[a-z0-9]", line))
+    pins = [line for line in lines if re.match(r"[a-z0-9]", line)]
+    return dict(re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line).groups() for line in pins)
 
 
 def canonical(name: str) -> str:

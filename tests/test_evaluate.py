@@ -247,6 +247,8 @@ def test_limits_below_what_samples_without_certainty_cost_have_no_point():
     assert min(budgets) * BACKBONE == pytest.approx((6 + 1) / 2)  # the first never leaves early
     assert len(budgets) == 51
     assert told(found, "accuracy", protocol="shared", budget=0.4) == [None]
+    found = run(Scored(np.full((2, 3), math.nan), lost.right), split(1), criteria=("confidence",))
+    assert [row["budget"] for row in points(found, "shared", "confidence")] == [6 / BACKBONE]
 
 
 def test_every_row_fits_the_schema_and_tells_its_samples():

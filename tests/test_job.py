@@ -165,3 +165,32 @@ def test_curves_are_written_for_the_tracker(prepared, tmp_path):
     curves = EventAccumulator(str(events)).Reload()
     assert {"accuracy/exit1", "loss/exit2", "train_loss/exit1", "lr"} <= set(curves.Tags()["scalars"])
     assert len(curves.Scalars("accuracy/exit1")) == 2
+
+
+def test_two_ranks_give_the_weights_of_one_process(prepared, tmp_path):
+    from safetensors.torch import load_file
+
+    found = {}
+    for devices in (1, 2):
+        settings = settings_of("heads", epochs=2, optimizer="sgd", lr=0.1, mixup=0.5, devices=devices)
+        told = command(settings, prepared, tmp_path / str(devices))
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "manyexits", *told], capture_output=True, text=True, env=environment, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        found[devices] = load_file(tmp_path / f"{devices}/run/model.safetensors")
+        assert "2 ranks" not in done.stderr
+        lines = [line for line in done.stderr.splitlines() if "epoch   2" in line]
+        assert len(lines) == 1  # of several ranks one speaks
+    for name, value in found[1].items():
+        assert (value - found[2][name]).abs().max() < 1e-6, name
+
+
+def test_more_devices_than_are_visible_are_refused(prepared, tmp_path, monkeypatch, capsys):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("RANK", "0")
+    assert cli.main(command(settings_of("all", devices=2), prepared, tmp_path)) == EXIT_BAD_INPUT
+    assert "asks for 2 devices, but 1 GPU is visible" in capsys.readouterr().err

@@ -150,5 +150,5 @@ def test_damaged_weights_are_refused(network, tmp_path):
 @pytest.mark.parametrize("change", [{"classes": 6}, {"placement": {"blocks": [1]}}])
 def test_weights_of_another_network_are_refused(network, tmp_path, change):
     save_weights(tmp_path / "model.safetensors", network, {"format": "pt"})
-    with pytest.raises(ValueError, match="belong to another network: .* do not fit"):
+    with pytest.raises(ValueError, match=r"belong to another network: .* do not fit"):
         load_weights(tmp_path / "model.safetensors", build(SETTINGS | change, SHAPE, seed=3))

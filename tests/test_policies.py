@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from manyexits import policies
 from manyexits.policies import Policy, certainty, confidence, entropy, exit_index
 
 quick = settings(max_examples=50, deadline=None)
@@ -44,6 +45,18 @@ def test_certainty_is_confidence_or_negative_entropy(logits):
     assert (certainty("entropy", logits) == -entropy(logits)).all()
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 7, 15, 100])
+def test_confidence_does_not_depend_on_how_many_samples_are_taken_at_once(monkeypatch, at_once):
+    monkeypatch.setattr(policies, "CACHED", at_once)
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    assert confidence(logits) == pytest.approx([max(probabilities(row)) for row in logits.tolist()], abs=1e-12)
+
+
+def test_no_samples_have_no_certainty():
+    for measure in (confidence, entropy):
+        assert measure(np.empty((0, 2, 3))).shape == (0, 2)
+
+
 def test_all_leading_axes_are_kept():
     logits = np.random.default_rng(0).normal(size=(2, 3, 4))
     for measure in (confidence, entropy):
@@ -74,7 +87,9 @@ def test_logits_that_are_no_numbers_give_no_certainty(logits):
 
 def test_single_precision_is_evaluated_in_double():
     logits = np.array([[20.0, 0.0]], dtype=np.float32)
-    assert 1 - confidence(logits)[0] == pytest.approx(math.exp(-20), rel=1e-6)  # single precision would say 0
+    # single precision would call this certain
+    assert 1 - confidence(logits)[0] == pytest.approx(math.exp(-20), rel=1e-6)
+    assert entropy(logits)[0] == pytest.approx(21 * math.exp(-20) / math.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize("criterion", ["confidence", "entropy"])

@@ -229,3 +229,32 @@ def test_the_test_split_influences_the_thresholds_of_the_protocol_paper_and_noth
     assert json.dumps(real_cells["shared"]) == json.dumps(noise_cells["shared"])
     assert json.dumps(real_cells["geometric"]) == json.dumps(noise_cells["geometric"])
     assert real_cells["paper"] != noise_cells["paper"]
+
+
+def test_a_damaged_checkpoint_costs_time_and_no_bits(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("manyexits.train.CHECK_EVERY", 2)
+    settings = settings_of("all", epochs=2)
+    whole, _ = fitted(settings, checkpoints="undisturbed")
+    for _ in range(3):
+        with pytest.raises(Interrupted):
+            fitted(settings, checkpoints="disturbed", stop=lambda: True)
+    latest = tmp_path / "disturbed/latest.ckpt"
+    latest.write_bytes(latest.read_bytes()[:-100])
+    resumed, _ = fitted(settings, checkpoints="disturbed")
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_bf16_trains_and_leaves_a_plain_network_behind(fitted):
+    model, progress = fitted(settings_of("all", precision="bf16", epochs=4, patience=4))
+    assert progress.history[-1]["accuracy"] > 0.6
+    assert all(value.dtype == torch.float32 for value in model.parameters())
+    assert model.eval()(torch.zeros(1, 3, 8, 8))[0].dtype == torch.float32
+
+
+def test_clipping_bounds_the_step(fitted, prepared):
+    start = network.build(NETWORK, dataset.read(prepared).shape, seed=1)
+    before = weights(start)
+    recipe = {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip": 1e-3, "batch": 144, "epochs": 1}
+    model, _ = fitted(settings_of("all", **recipe), model=start)
+    moved = sum((before[name] - value).pow(2).sum() for name, value in model.named_parameters()) ** 0.5
+    assert moved.item() == pytest.approx(1e-3, rel=1e-3)

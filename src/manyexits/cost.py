@@ -12,12 +12,15 @@ from math import prod
 from typing import Any
 
 import torch
-from fvcore.nn import FlopCountAnalysis
-from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
 
 from manyexits.backbones import Backbone
 from manyexits.network import MultiExit
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # fvcore uses torch.jit, which torch has deprecated
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import get_shape
 
 CONVENTION = (
     "FLOPs are multiply-accumulates of convolutions, linear layers and matrix products (attention: two products);"
@@ -62,7 +65,7 @@ def count(module: nn.Module, state: Tensor) -> int:
     analysis.set_op_handle(**handlers)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # fvcore traces with torch.jit, which torch has deprecated
+        warnings.simplefilter("ignore", FutureWarning)
         total = analysis.total()
         unknown = set(analysis.unsupported_ops())
     if unknown:

@@ -1,7 +1,5 @@
 """Loss, accuracy and logits of every exit on a split, with evaluation transforms."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -10,13 +8,14 @@ from torch.nn import functional
 
 from manyexits import augment
 from manyexits.dataset import Images
+from manyexits.network import MultiExit
 
 EVALUATION_BATCH = 500
 
 
 @torch.no_grad()
 def measure(
-    model: torch.nn.Module,
+    model: MultiExit,
     split: Images,
     mean: Float[Tensor, " 3"],
     std: Float[Tensor, " 3"],
@@ -33,8 +32,7 @@ def measure(
         rank, ranks: which share: every `ranks`-th batch.
         collect: also return the logits of all exits, on the CPU.
     """
-    exits: Any = getattr(model, "module", model).n_exits  # a wrapped model keeps the network in `module`
-    loss = torch.zeros(exits, dtype=torch.float64, device=mean.device)
+    loss = torch.zeros(model.n_exits, dtype=torch.float64, device=mean.device)
     right = torch.zeros_like(loss)
     logits = []
     for begin in range(rank * EVALUATION_BATCH, len(split), ranks * EVALUATION_BATCH):

@@ -157,14 +157,19 @@ class Phase:
             )
 
     def validate(self) -> dict[str, list[float]]:
-        """Loss and accuracy of every exit on the validation split, with evaluation transforms."""
-        accelerator = self.accelerator
-        self.model.eval()
-        loss, right, _ = measure(
-            self.model, self.data.validation, self.mean, self.std, accelerator.process_index, accelerator.num_processes
-        )
-        self.model.train()
-        total = accelerator.reduce(torch.stack([loss, right]), reduction="sum") / len(self.data.validation)
+        """Loss and accuracy of every exit on the validation split, with evaluation transforms.
+
+        The ranks share the split. They run the bare network: its distributed wrapper would wait at every batch for
+        ranks that have none left. The first rank's BatchNorm statistics, which are the ones saved, count for all.
+        """
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        if ranks > 1:
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+        self.network.eval()
+        loss, right, _ = measure(self.network, self.data.validation, self.mean, self.std, rank, ranks)
+        self.network.train()
+        total = self.accelerator.reduce(torch.stack([loss, right]), reduction="sum") / len(self.data.validation)
         return {"loss": total[0].tolist(), "accuracy": total[1].tolist()}
 
     def rows(self, spent: dict[str, int], scores: dict[str, list[float]]) -> list[dict[str, Any]]:

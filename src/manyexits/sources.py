@@ -61,9 +61,9 @@ class Members:
         try:
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
             if isinstance(self._archive, zipfile.ZipFile):
-                self._names = self._archive.namelist()
+                self._names = {name for name in self._archive.namelist() if not name.endswith("/")}
                 return
-            self._names = self._archive.getnames()
+            self._names = {member.name for member in self._archive.getmembers() if member.isfile()}
             while self._archive.fileobj and self._archive.fileobj.read(2**20):
                 pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
@@ -73,19 +73,21 @@ class Members:
         """All names, sorted."""
         if self._archive is None:
             return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file())
-        return sorted(name for name in self._names if not name.endswith("/"))
+        return sorted(self._names)
 
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
         try:
             if self._archive is None:
                 return (self.path / name).read_bytes()
+            if name not in self._names:
+                raise KeyError(name)
             if isinstance(self._archive, zipfile.ZipFile):
                 return self._archive.read(name)
             file = self._archive.extractfile(name)
-            assert file is not None, f"{name} is no regular file"
+            assert file is not None, "only regular files are listed"
             return file.read()
-        except (KeyError, FileNotFoundError) as error:
+        except (KeyError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ValueError(f"{self.path} holds no {name}; it is incomplete, get it again") from error
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
@@ -109,7 +111,8 @@ class Members:
             ) from error
 
     def _damaged(self, error: Exception) -> ValueError:
-        return ValueError(f"{self.path} is damaged ({error or type(error).__name__}); remove it and get it again")
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        return ValueError(f"{self.path} is damaged ({reason}); remove it and get it again")
 
 
 def from_hub(
@@ -126,16 +129,17 @@ def from_hub(
     """
     import datasets
 
-    unfit = f"remove the hub's {identifier} from its cache or name another one as hub_id in config.yaml: it"
+    def unfit(what: str) -> ValueError:
+        return ValueError(f"the hub's {identifier} {what}; name another one as hub_id in config.yaml")
 
     def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
             images = [np.asarray(row.convert("RGB")) for row in split[image]]
         except (OSError, SyntaxError) as error:
-            raise ValueError(f"{unfit} has an image that cannot be read ({error})") from error
+            raise unfit(f"has an image that cannot be read ({error})") from error
         shapes = {each.shape for each in images}
         if len(shapes) != 1:
-            raise ValueError(f"{unfit} has images of {len(shapes)} sizes")
+            raise unfit(f"has images of {len(shapes)} sizes")
         return np.stack(images), np.asarray(split[label], dtype=np.int64)
 
     try:
@@ -146,5 +150,5 @@ def from_hub(
         ) from error
     for split in (train, test):
         if not {image, label} <= set(split.column_names):
-            raise ValueError(f"{unfit} has the columns {', '.join(split.column_names)}, not {image} and {label}")
+            raise unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
     return Raw(*arrays(train), *arrays(test), list(train.features[label].names), f"hub: {identifier}", licence)

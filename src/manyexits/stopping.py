@@ -30,7 +30,7 @@ class Stopping:
 
     def over(self, epoch: int) -> bool:
         """Whether the phase ends after this many epochs."""
-        return epoch >= self.limit or (epoch > 0 and epoch - self.best_epoch >= self.patience)
+        return epoch >= self.limit or epoch - self.best_epoch >= self.patience
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint has to hold."""

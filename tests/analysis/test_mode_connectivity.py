@@ -121,5 +121,6 @@ def test_the_control_compares_one_regime_under_two_seeds(models, prepared):
     assert {row["part"] for row in rows} == {"line", "barrier"}
     assert {(row["seed"], row["second_seed"]) for row in rows} == {(1, 2)}
     distance = next(row["value"] for row in rows if row["metric"] == "distance")
-    vectors = [torch.nn.utils.parameters_to_vector(network.build(NETWORK, data.shape, s).backbone.parameters()) for s in (1, 2)]
+    backbones = [network.build(NETWORK, data.shape, seed).backbone for seed in (1, 2)]
+    vectors = [torch.nn.utils.parameters_to_vector(backbone.parameters()) for backbone in backbones]
     assert distance == pytest.approx(torch.dist(*vectors).item(), rel=1e-5)

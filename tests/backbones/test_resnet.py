@@ -40,7 +40,7 @@ def test_has_one_stage_for_each_block():
 
 
 class OriginalResNet20(nn.Module):
-    """ResNet-20 for CIFAR written from He et al., section 4.2, with projections (option B), block by block and without reuse."""
+    """ResNet-20 for CIFAR written from He et al., section 4.2, with projections (option B), block by block."""
 
     def __init__(self, weights: dict[str, torch.Tensor]) -> None:
         super().__init__()

@@ -124,7 +124,8 @@ def write_hub(folder, splits, image, label, names):
 
     features = datasets.Features({image: datasets.Image(), label: datasets.ClassLabel(names=list(names))})
     for split, rows in splits.items():
-        columns = {image: [Image.fromarray(array) for array, _ in rows], label: [int(number) for _, number in rows]}
+        arrays, numbers = zip(*rows, strict=True)
+        columns = {image: [Image.fromarray(array) for array in arrays], label: [int(number) for number in numbers]}
         path = Path(folder) / "data" / f"{split}-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         datasets.Dataset.from_dict(columns, features=features).to_parquet(path)

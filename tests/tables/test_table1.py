@@ -118,6 +118,11 @@ def test_paper_averages_over_seeds_before_it_chooses(build):
     assert found["n"] == 2
 
 
+def test_cells_of_single_seeds_take_no_part_in_the_average(build):
+    # at the full cost .8 fits (65 in the mean) and 1.0 does not
+    assert cell(build(run(1), run(2)), "1.0", "paper")["mean"] == pytest.approx((0.81 + 0.82) / 2)
+
+
 def test_one_seed_by_itself_cannot_afford_that(build):
     found = cell(build(run(1)), "0.5", "paper")
     assert (found["mean"], found["cost_share"]) == pytest.approx((0.7, 0.4))
@@ -171,6 +176,19 @@ def test_two_seeds_are_printed_with_their_deviation(build):
     line = texts(build(run(1), run(2)), "shared").iloc[0]
     assert (line["50 %"], line["100 %"], line["Max"]) == ("72.00 ± 2.83", "83.00 ± 4.24", "90.00 ± 0.00")
     assert line["seeds"] == "2"
+
+
+def test_a_regime_that_an_experiment_lacks_is_no_line(build):
+    other = {**SMALL, "experiment": "other"}
+    runs = [run(1), run(1, regime="mixed"), run(1, other)]
+    made = build(*runs, experiments=(SMALL, other), regimes=("joint", "mixed"))
+    lines = texts(made, "shared")[["experiment", "regime"]].to_numpy().tolist()
+    assert lines == [["small", "joint"], ["small", "mixed"], ["other", "joint"]]
+
+
+def test_a_criterion_that_was_not_evaluated_is_refused(build):
+    with pytest.raises(ValueError, match="small was not evaluated under protocol paper and criterion entropy; name"):
+        build(run(1), protocols=["paper"], criterion="entropy")
 
 
 def test_variants_are_lines_of_their_own(build):

@@ -16,18 +16,19 @@ class Look:
     """How a regime is drawn."""
 
     colour: str
-    line: str
+    line: Any
+    """matplotlib's line style: a name, or (offset, lengths)."""
     marker: str
 
 
 LOOKS = {
-    "disjoint": Look("#e69f00", (0, (1, 1)), "^"),  # type: ignore[arg-type]
-    "joint": Look("#0072b2", (0, (4, 1.5)), "s"),  # type: ignore[arg-type]
+    "disjoint": Look("#e69f00", (0, (1, 1)), "^"),
+    "joint": Look("#0072b2", (0, (4, 1.5)), "s"),
     "mixed": Look("#000000", "solid", "o"),
 }
 OTHERS = [
     Look("#cc79a7", "dashdot", "D"),
-    Look("#009e73", (0, (3, 1, 1, 1)), "v"),  # type: ignore[arg-type]
+    Look("#009e73", (0, (3, 1, 1, 1)), "v"),
     Look("#56b4e9", "dashed", "P"),
     Look("#d55e00", "dotted", "X"),
 ]

@@ -41,12 +41,20 @@ def table(
 
 
 def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: str, criterion: str) -> pd.DataFrame:
-    """One line of the table: the cell of every budget."""
+    """One line of the table: the cell of every budget.
+
+    Raises:
+        ValueError: when the runs have no such cells.
+    """
     runs = frame[frame["regime"] == regime]
     backbone = float(runs.loc[runs["metric"] == "backbone_cost", "value"].iloc[0])
     chosen = runs[(runs["protocol"] == protocol) & (runs["criterion"] == criterion)]
-    of_cells = chosen[chosen["threshold"].isna()]
-    found = frames.over_seeds(of_cells[of_cells["exit"].isna()], ["budget"])
+    if chosen.empty:
+        raise ValueError(
+            f"{label(identity)} was not evaluated under protocol {protocol} and criterion {criterion};"
+            " name them in protocols and in the experiment's criteria, or ask the table for others"
+        )
+    found = frames.over_seeds(chosen[chosen["threshold"].isna()], ["budget"])
     if protocol == "paper":
         found = averaged_first(found, chosen[chosen["threshold"].notna()], backbone, criterion)
     first = runs[(runs["exit"] == 1) & (runs["metric"] == "accuracy")]["cost"].iloc[0]

@@ -1,0 +1,176 @@
+"""Finding and reading what publishers ship, in every form in which it comes."""
+
+import io
+import re
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from manyexits import sources
+
+sys.path.insert(0, str(Path(__file__).parent / "data"))
+import publishers
+
+ABSENT = ValueError("Pictures is missing: looked for /there/pictures; get it from example.org")
+
+names = st.from_regex(r"\A[a-z]{1,4}(/[a-zé ]{1,6}){0,2}\.txt\Z")
+trees = st.dictionaries(names, st.binary(max_size=50), max_size=4)
+
+
+def forms(root, files):
+    """The files as a folder, as a tar.gz and as a zip, each with the prefix of its names."""
+    folder = publishers.write_folder(files, root / "inner")
+    folder.mkdir(parents=True, exist_ok=True)
+    (root / "files.tar.gz").write_bytes(publishers.tar_gz(files, "inner"))
+    (root / "files.zip").write_bytes(publishers.zipped(files, "inner"))
+    return [(folder, ""), (root / "files.tar.gz", "inner/"), (root / "files.zip", "inner/")]
+
+
+def png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@settings(max_examples=30, deadline=None)
+@given(trees)
+def test_folder_tar_and_zip_list_and_read_the_same_files(tmp_path_factory, files):
+    for path, prefix in forms(tmp_path_factory.mktemp("forms"), files):
+        members = sources.Members(path)
+        assert members.names() == sorted(f"{prefix}{name}" for name in files)
+        assert {name: members.read(f"{prefix}{name}") for name in files} == files
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    for path, prefix in forms(tmp_path, {"a/b.txt": b"1"}):
+        for name in ("c.txt", "a", "a/"):
+            with pytest.raises(ValueError, match=re.escape(f"{path} holds no {prefix}{name}; it is incomplete")):
+                sources.Members(path).read(f"{prefix}{name}")
+
+
+def test_text_is_read_as_utf_8(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"caf\xc3\xa9")
+    assert sources.Members(tmp_path).text("a.txt") == "café"
+
+
+def test_images_of_any_mode_become_rgb(tmp_path):
+    colours = np.array([[[255, 0, 0], [0, 128, 0]], [[0, 0, 64], [9, 9, 9]]], dtype=np.uint8)
+    palette = Image.new("P", (2, 2))
+    palette.putpalette([255, 0, 0, 0, 128, 0, 0, 0, 64, 9, 9, 9])
+    palette.putdata([0, 1, 2, 3])
+    transparent = Image.fromarray(np.concatenate([colours, np.full((2, 2, 1), 200, np.uint8)], axis=-1))
+    grey = np.array([[0, 77], [200, 255]], dtype=np.uint8)
+    expected = {
+        "rgb": (Image.fromarray(colours), colours),
+        "palette": (palette, colours),
+        "alpha": (transparent, colours),
+        "grey": (Image.fromarray(grey), np.stack([grey] * 3, axis=-1)),
+        "bits": (Image.fromarray(grey > 100), np.stack([(grey > 100) * np.uint8(255)] * 3, axis=-1)),
+        "dot": (Image.fromarray(colours[:1, :1]), colours[:1, :1]),
+    }
+    publishers.write_folder({name: png(image) for name, (image, _) in expected.items()}, tmp_path)
+    for name, (_, array) in expected.items():
+        found = sources.Members(tmp_path).image(name)
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, array), name
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(Image.new("RGB", (40, 40)))[:-30])
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: the image a.png cannot be read")):
+        sources.Members(tmp_path).image("a.png")
+
+
+def test_the_first_candidate_that_exists_is_located(tmp_path):
+    assert sources.locate(tmp_path, ["a.zip", "a"]) is None
+    (tmp_path / "a").mkdir()
+    assert sources.locate(tmp_path, ["a.zip", "a"]) == tmp_path / "a"
+    (tmp_path / "a.zip").touch()
+    assert sources.locate(tmp_path, ["a.zip", "a"]) == tmp_path / "a.zip"
+    assert sources.locate(tmp_path, []) is None
+
+
+def test_a_missing_dataset_lists_every_place_and_both_remedies():
+    message = str(sources.missing("Pictures", Path("/there"), ["p.zip", "p"], "https://example.org"))
+    assert "looked for /there/p.zip or /there/p;" in message
+    assert "https://example.org" in message
+    assert "data_root" in message
+    assert "MANYEXITS_DATA_ROOT" in message
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """The hub's client without a network and with an empty cache; the list of attempts to connect."""
+    import datasets
+    import huggingface_hub.constants
+
+    attempts = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: attempts.append(address))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return attempts
+
+
+def from_hub(identifier):
+    return sources.from_hub(str(identifier), "image", "label", ("train", "test"), "none", ABSENT)
+
+
+def refused(identifier, *phrases):
+    with pytest.raises(ValueError, match=re.escape(str(identifier))) as caught:
+        from_hub(identifier)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(phrase in message for phrase in phrases), message
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_sentence_about_the_missing_files(offline):
+    refused("somebody/pictures", str(ABSENT), "could not be read either")
+    assert offline == []
+
+
+def test_a_split_that_the_hub_does_not_have_is_refused(offline, tmp_path):
+    folder = publishers.write_hub(
+        tmp_path / "hub", {"train": [(np.zeros((2, 2, 3), np.uint8), 0)]}, "image", "label", "a"
+    )
+    refused(folder, str(ABSENT), "could not be read either")
+
+
+def test_images_of_several_modes_from_the_hub_become_rgb(offline, tmp_path):
+    colour, grey = np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.arange(9, dtype=np.uint8).reshape(3, 3)
+    splits = {"train": [(colour, 1), (grey, 0)], "test": [(grey, 1)]}
+    raw = from_hub(publishers.write_hub(tmp_path / "hub", splits, "image", "label", ["one", "two"]))
+    assert np.array_equal(raw.train_images, np.stack([colour, np.stack([grey] * 3, axis=-1)]))
+    assert np.array_equal(raw.test_images[0], np.stack([grey] * 3, axis=-1))
+    assert raw.train_labels.tolist() == [1, 0]
+    assert raw.train_labels.dtype == np.int64
+    assert raw.class_names == ["one", "two"]
+
+
+def test_other_columns_of_the_hub_are_refused(offline, tmp_path):
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "img", "label", "a")
+    refused(folder, "has the columns img, label, not image and label", "hub_id in config.yaml")
+
+
+def test_images_of_several_sizes_from_the_hub_are_refused(offline, tmp_path):
+    rows = [(np.zeros((2, width, 3), np.uint8), 0) for width in (2, 3)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    refused(folder, "has images of 2 sizes", "hub_id in config.yaml")
+
+
+def test_a_damaged_image_from_the_hub_is_refused(offline, tmp_path):
+    import datasets
+
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a"])})
+    broken = {"image": [{"bytes": b"no image", "path": None}], "label": [0]}
+    datasets.Dataset.from_dict(broken, features=features).to_parquet(folder / "data" / "test-00000-of-00001.parquet")
+    refused(folder, "an image that cannot be read", "hub_id in config.yaml")
