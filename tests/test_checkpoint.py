@@ -138,7 +138,7 @@ def test_the_lock_of_a_killed_owner_is_taken_over_at_once(store):
     with pytest.raises(LockedError), store.lock():
         pass
     owner.kill()
-    owner.wait()
+    owner.communicate()
     began = time.monotonic()
     with store.lock():
         assert time.monotonic() - began < 1

@@ -278,6 +278,13 @@ def test_a_class_without_training_images_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("names", ["abc", "abcde"])
+def test_another_number_of_class_names_is_refused(tmp_path, names):
+    told = f"training images of 4 classes and {len(names)} class names"
+    refuses(lambda: dataset.write(raw_of(TRAIN, names=names), SETTINGS, tmp_path), told, "get the complete dataset")
+    assert not list(tmp_path.iterdir())
+
+
 BROKEN = {
     "missing": {},
     "a part cut": FILES | {"train.bin": FILES["train.bin"][:-7]},

@@ -57,7 +57,7 @@ def test_a_run_that_is_killed_ten_times_has_the_bits_of_one_that_is_not(prepared
         resumed.append(first)
         time.sleep(generator.uniform(0, 0.3))
         process.kill()
-        process.wait()
+        process.communicate()
         assert process.returncode == -signal.SIGKILL
     last = start(tmp_path / "killed")
     last.communicate()
