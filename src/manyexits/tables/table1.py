@@ -1,5 +1,6 @@
 """Table 1: accuracy of every experiment and regime at every budget, beside the paper's numbers."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,12 @@ def table(
         ignore_index=True,
     )
     data = with_published(data)
-    return Table(data, {_title(p, criterion): _section(data[data["protocol"] == p]) for p in protocols}, notes(data))
+    sections = {}
+    for protocol in protocols:
+        lines, how = data[data["protocol"] == protocol], f"{WHERE_CHOSEN[protocol]}; criterion {criterion}"
+        sections[f"Accuracy (%), protocol {protocol}: {how}"] = accuracies(lines)
+        sections[f"Mean cost really spent (% of the backbone's), protocol {protocol}"] = costs(lines)
+    return Table(data, sections, notes(data))
 
 
 def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: str, criterion: str) -> pd.DataFrame:
@@ -94,15 +100,10 @@ def with_published(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 
 
-def _title(protocol: str, criterion: str) -> str:
-    return f"Accuracy (%) at a budget, protocol {protocol}: {WHERE_CHOSEN[protocol]}; criterion {criterion}"
-
-
-def _section(data: pd.DataFrame) -> pd.DataFrame:
-    """One line per experiment and regime, one column per budget."""
+def accuracies(data: pd.DataFrame) -> pd.DataFrame:
+    """One line per experiment and regime, one column per budget, and the paper's value."""
     lines = []
-    for (experiment, variant, regime), group in data.groupby(["experiment", "variant", "regime"], sort=False):
-        line = {"experiment": label({"experiment": experiment, "variant": variant}), "regime": regime}
+    for line, group in _lines(data):
         for cell in frames.records(group):
             line[_budget(cell["budget"])] = percent(cell["mean"], cell["std"])
         line["seeds"] = str(group["n"].max())
@@ -111,6 +112,20 @@ def _section(data: pd.DataFrame) -> pd.DataFrame:
         line["difference"] = percent(known[0]["difference"], signed=True) if known else "–"
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def costs(data: pd.DataFrame) -> pd.DataFrame:
+    """One line per experiment and regime, one column per budget: what a sample cost on average."""
+    return pd.DataFrame(
+        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in frames.records(group)}
+        for line, group in _lines(data)
+    )
+
+
+def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    for _, group in data.groupby(["experiment", "variant", "regime"], sort=False):
+        first = frames.records(group)[0]
+        yield {"experiment": label(first), "regime": first["regime"]}, group
 
 
 def _budget(budget: str) -> str:
