@@ -40,14 +40,17 @@ def draw(generator: np.random.Generator, batch: int) -> Drawn:
 def apply(images: Images, drawn: Drawn) -> Images:
     """Each image under its own operation."""
     kind = KIND[drawn[:, 0]]
-    parts, place, total = [images], np.arange(len(images)), len(images)
-    for number, change in enumerate(CHANGES):
-        members = np.flatnonzero(kind == number)
-        if len(members):
-            parts.append(change(images.index_select(0, torch.from_numpy(members).to(images.device)), drawn[members]))
-            place[members] = np.arange(total, total + len(members))
-            total += len(members)
-    return torch.cat(parts).index_select(0, torch.from_numpy(place).to(images.device))
+    members = [np.flatnonzero(kind == number) for number in range(len(CHANGES))]
+    parts = [images[:0]]
+    for change, chosen in zip(CHANGES, members, strict=True):
+        if len(chosen):
+            parts.append(change(images.index_select(0, torch.from_numpy(chosen).to(images.device)), drawn[chosen]))
+    place = torch.from_numpy(np.argsort(np.concatenate(members))).to(images.device)
+    return torch.cat(parts).index_select(0, place)
+
+
+def _keep(images: Images, drawn: Drawn) -> Images:
+    return images
 
 
 def _move(images: Images, drawn: Drawn) -> Images:
@@ -138,6 +141,7 @@ def _equalize(images: Images, drawn: Drawn) -> Images:
 
 
 CHANGES = {
+    _keep: ("identity",),
     _move: LARGEST,
     _relevel: ("brightness", "posterize", "solarize"),
     _color: ("color",),
@@ -147,5 +151,5 @@ CHANGES = {
     _equalize: ("equalize",),
 }
 """Functions, and the operations whose images each changes at once."""
-KIND = np.array([next((i for i, names in enumerate(CHANGES.values()) if name in names), -1) for name in OPERATIONS])
-"""For each operation the number of its function; -1: none."""
+KIND = np.array([[name in names for names in CHANGES.values()].index(True) for name in OPERATIONS])
+"""For each operation the number of its function."""
