@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-Criterion = str
-
 CACHED = 2**17
 """Logits that `confidence` works on at a time."""
 
@@ -43,7 +41,7 @@ def entropy(logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:
     return -terms.sum(-1) / np.log(max(logits.shape[-1], 2))
 
 
-def certainty(criterion: Criterion, logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:
+def certainty(criterion: str, logits: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n"]:
     """One number per sample that rises with certainty: the confidence, or the negative entropy.
 
     Every criterion then is "leave when certainty > -S or T, strictly", so one sweep serves them all.
@@ -55,7 +53,7 @@ def certainty(criterion: Criterion, logits: Float[np.ndarray, "*n c"]) -> Float[
 class Policy:
     """A criterion with one threshold for each exit but the last, in the criterion's own units."""
 
-    criterion: Criterion
+    criterion: str
     thresholds: tuple[float, ...]
     inclusive: bool = False
     """Whether a sample on the threshold leaves; only MSDNet's protocol (`geometric`) says so."""

@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ class Raw:
     source: str
     """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
     licence: str
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def locate(root: Path, candidates: Iterable[str]) -> Path | None:
