@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from manyexits import augment, dataset, network
+from manyexits import augment, build, dataset
 from manyexits.policies import Policy
 
 SETTINGS = {
@@ -26,7 +26,7 @@ def main() -> None:
         told = {"dataset": "digits", "source": "digits", "classes": 10, "validation": 0.2, "split_seed": 42}
         dataset.prepare(told, Path("datasets"), False, Path(folder))
         data = dataset.read(Path(folder))
-        model = network.build(SETTINGS, data.shape, seed=1)
+        model = build.network(SETTINGS, data.shape, seed=1)
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         mean, std = torch.from_numpy(data.mean), torch.from_numpy(data.std)
         for epoch in range(5):

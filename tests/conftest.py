@@ -139,7 +139,7 @@ def fitted(prepared, tmp_path):
     """A function that trains a small network in this process and returns it with its progress."""
     from accelerate import Accelerator
 
-    from manyexits import dataset, network, train
+    from manyexits import build, dataset, train
     from manyexits.checkpoint import Checkpoints
     from manyexits.console import Console
     from manyexits.cost import count_network
@@ -147,7 +147,7 @@ def fitted(prepared, tmp_path):
 
     def fit(settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False):
         read = dataset.read(data)
-        model = model or network.build(settings["network"], read.shape, settings["seed"])
+        model = model or build.network(settings["network"], read.shape, settings["seed"])
         progress = train.fit(
             model,
             sdn.loss,

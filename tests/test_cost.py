@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from manyexits.build import network as build
 from manyexits.cost import Costs, UncountedOperatorError, count, count_network
-from manyexits.network import build
 
 SDN_METHOD = {"kind": "sdn", "depth": 0}
 RESNET34 = {"family": "resnet", "blocks": [3, 4, 6, 3]}

@@ -14,7 +14,9 @@ LIGHT = (
 """No torch, no transformers, no timm: the Snakefile and the steps after prediction import these."""
 DRAWING = {"frames", "tables", "figures", *LIGHT}
 COMPONENTS = {"data", "backbones", "methods", "heads", "sources"}
-MACHINERY = set("network cost augment trivial measure phase train stopping checkpoint console job dataset".split())
+MACHINERY = set(
+    "network build cost augment trivial measure phase train stopping checkpoint console job dataset".split()
+)
 
 
 def group(path: Path) -> str:

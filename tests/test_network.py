@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from manyexits.network import build, load_weights, place, save_weights
+from manyexits.build import network as build
+from manyexits.build import place
+from manyexits.network import load_weights, save_weights
 from manyexits.policies import Policy, exit_index
 
 SETTINGS = {
@@ -131,7 +133,7 @@ def test_placement_takes_the_nearest_block_and_the_earlier_of_two():
 @pytest.mark.parametrize("block", [0, 4, 5])
 def test_a_block_that_does_not_exist_is_refused(block):
     with pytest.raises(ValueError, match=f"no place for a head after block {block}; valid blocks: 1 to 3"):
-        place({"blocks": [block]}, None, 4)
+        place({"blocks": [block]}, list, 4)
 
 
 def test_weights_survive_a_round_trip(network, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import NETWORK, settings_of
 
-from manyexits import dataset, network
+from manyexits import build, dataset
 from manyexits.train import Interrupted
 
 
@@ -34,7 +34,7 @@ def test_training_learns(fitted):
     ("phase", "learning"), [("backbone", {"backbone"}), ("heads", {"heads"}), ("all", {"backbone", "heads"})]
 )
 def test_a_phase_changes_only_its_groups_buffers_included(fitted, prepared, phase, learning):
-    start = network.build(NETWORK, dataset.read(prepared).shape, seed=1)
+    start = build.network(NETWORK, dataset.read(prepared).shape, seed=1)
     before = weights(start)
     model, _ = fitted(settings_of(phase), model=start)
     assert {name.split(".")[0] for name in changed(before, model.state_dict())} == learning
@@ -252,7 +252,7 @@ def test_bf16_trains_and_leaves_a_plain_network_behind(fitted):
 
 
 def test_clipping_bounds_the_step(fitted, prepared):
-    start = network.build(NETWORK, dataset.read(prepared).shape, seed=1)
+    start = build.network(NETWORK, dataset.read(prepared).shape, seed=1)
     before = weights(start)
     recipe = {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip": 1e-3, "batch": 144, "epochs": 1}
     model, _ = fitted(settings_of("all", **recipe), model=start)

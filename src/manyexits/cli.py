@@ -80,10 +80,10 @@ def predict(chosen: argparse.Namespace) -> None:
     """answers and certainty of every exit on the validation and test splits"""
     import torch
 
-    from manyexits import dataset, measure, network, predict
+    from manyexits import build, dataset, measure, network, predict
 
     data = dataset.read(chosen.data)
-    model = network.build(chosen.settings["network"], data.shape, seed=0)
+    model = build.network(chosen.settings["network"], data.shape, seed=0)
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
@@ -101,10 +101,10 @@ def predict(chosen: argparse.Namespace) -> None:
 
 def count_flops(chosen: argparse.Namespace) -> None:
     """cost of every stage, head and exit"""
-    from manyexits import atomic, cost, dataset, network
+    from manyexits import atomic, build, cost, dataset
 
     data = dataset.read(chosen.data)
-    model = network.build(chosen.settings["network"], data.shape, seed=0)
+    model = build.network(chosen.settings["network"], data.shape, seed=0)
     costs = cost.count_network(model, data.shape)
     content = {
         "convention": cost.CONVENTION,
@@ -167,13 +167,13 @@ def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
     import importlib
 
-    from manyexits import dataset, network, rows
+    from manyexits import build, dataset, network, rows
 
     settings = chosen.settings
     data = dataset.read(chosen.data)
     models = []
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
-        model = network.build(settings["network"], data.shape, seed=0)
+        model = build.network(settings["network"], data.shape, seed=0)
         network.load_weights(weights, model)
         models.append((run["regime"], run["seed"], model.eval()))
     module = importlib.import_module(f"manyexits.analysis.{settings['analysis']}")

@@ -16,11 +16,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from manyexits import atomic, dataset, rows
+from manyexits import atomic, build, dataset, rows
 from manyexits.checkpoint import Checkpoints, LockedError
 from manyexits.console import Console
 from manyexits.cost import Costs, count_network
-from manyexits.network import MultiExit, build, load_weights, save_weights
+from manyexits.network import MultiExit, load_weights, save_weights
 from manyexits.provenance import record, sha256
 from manyexits.study import digest
 from manyexits.train import Interrupted, Progress, fit
@@ -110,7 +110,7 @@ def _train(
     job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
     data = dataset.read(job.data)
-    network = build(job.settings["network"], data.shape, job.settings["seed"])
+    network = build.network(job.settings["network"], data.shape, job.settings["seed"])
     if job.backbone:
         load_weights(job.backbone / "model.safetensors", network.backbone)
     costs = count_network(network, data.shape)

@@ -1,10 +1,7 @@
 """MultiExit: a backbone's stages with heads on the way. Exits count from 1; the last is the backbone's classifier."""
 
-import importlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -112,69 +109,6 @@ class MultiExit(nn.Module):
             inside, state = inside[~leaves], state[~leaves]
         assert answers is not None, "at least one sample"
         return answers, left_at
-
-
-def build_backbone(settings: dict[str, Any], seed: int) -> Backbone:
-    """The backbone of a network's settings, drawn from a generator of its own."""
-    options = {key: value for key, value in settings["backbone"].items() if key != "family"}
-    module = importlib.import_module(f"manyexits.backbones.{settings['backbone']['family']}")
-    with drawn_from(seed, 0):
-        return module.build(settings["classes"], **options)
-
-
-def build(settings: dict[str, Any], shape: tuple[int, int, int], seed: int) -> MultiExit:
-    """The network of these settings for images of a shape (H, W, 3). Without a `placement` it has no heads.
-
-    Each head has a generator of its own, so that equal blocks have equal first heads in every placement.
-
-    Raises:
-        ValueError: when heads are asked for after blocks that do not exist.
-    """
-    backbone = build_backbone(settings, seed)
-    if "placement" not in settings:
-        return MultiExit(backbone, {})
-    from manyexits.cost import stage_costs, states
-
-    features = [backbone.tap(state).shape[1:] for state in states(backbone, shape)]
-    blocks = place(settings["placement"], lambda: stage_costs(backbone, shape), len(features))
-    options = {key: value for key, value in settings["method"].items() if key != "kind"}
-    method = importlib.import_module(f"manyexits.methods.{settings['method']['kind']}")
-    heads = {}
-    for block in blocks:
-        with drawn_from(seed, block):
-            (heads[block],) = method.build_heads([features[block - 1]], settings["classes"], **options)
-    return MultiExit(backbone, heads)
-
-
-def place(placement: dict[str, Any], costs: Any, n_blocks: int) -> list[int]:
-    """Blocks with a head: those stated, or those nearest to shares of the stages' cost (DEFINITIONS.md, section 3).
-
-    Args:
-        placement: `blocks`, or `shares` in (0, 1).
-        costs: function that returns each stage's cost; called only for `shares`.
-        n_blocks: blocks of the backbone; the last one has the backbone's own exit.
-
-    Raises:
-        ValueError: when a stated block does not exist.
-    """
-    if "blocks" in placement:
-        if wrong := [block for block in placement["blocks"] if not 1 <= block < n_blocks]:
-            raise ValueError(f"there is no place for a head after block {wrong[0]}; valid blocks: 1 to {n_blocks - 1}")
-        return list(placement["blocks"])
-    reached = np.cumsum(costs())
-    reached = reached[:-1] / reached[-1]
-    # argmin takes the first of equals: ties go to the earlier block, and a set lets duplicates fall away
-    return (
-        sorted({int(np.argmin(np.abs(reached - share))) + 1 for share in placement["shares"]}) if n_blocks > 1 else []
-    )
-
-
-@contextmanager
-def drawn_from(seed: int, part: int) -> Iterator[None]:
-    """Draws inside the block come from a generator of their own; the global one stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> 1))
-        yield
 
 
 def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import NETWORK
 
-from manyexits import dataset, network
+from manyexits import build, dataset
 from manyexits.analysis.mode_connectivity import Surface, analyse, barrier, estimate_batchnorm, frame
 from manyexits.augment import normalise
 
@@ -49,7 +49,7 @@ def test_equal_runs_have_no_plane():
 @pytest.fixture
 def models(prepared):
     shape = dataset.read(prepared).shape
-    return [network.build(NETWORK, shape, seed=seed).eval() for seed in (1, 2, 3)]
+    return [build.network(NETWORK, shape, seed=seed).eval() for seed in (1, 2, 3)]
 
 
 def test_batchnorm_sees_every_image_once_with_equal_weight(models):
@@ -78,8 +78,8 @@ def test_a_point_on_the_surface_is_the_loss_of_the_interpolated_network(models, 
     surface = Surface(models, data, n_probe=1000, n_batchnorm=1000)
     found = surface.at({0: 0.25, 1: 0.75})
 
-    expected = network.build(NETWORK, data.shape, seed=1)
-    first, second = (network.build(NETWORK, data.shape, seed=seed).state_dict() for seed in (1, 2))
+    expected = build.network(NETWORK, data.shape, seed=1)
+    first, second = (build.network(NETWORK, data.shape, seed=seed).state_dict() for seed in (1, 2))
     names = dict(expected.named_parameters())
     mixed = {n: 0.25 * v + 0.75 * second[n] if n in names else v for n, v in first.items()}
     expected.load_state_dict(mixed)
@@ -121,6 +121,6 @@ def test_the_control_compares_one_regime_under_two_seeds(models, prepared):
     assert {row["part"] for row in rows} == {"line", "barrier"}
     assert {(row["seed"], row["second_seed"]) for row in rows} == {(1, 2)}
     distance = next(row["value"] for row in rows if row["metric"] == "distance")
-    backbones = [network.build(NETWORK, data.shape, seed).backbone for seed in (1, 2)]
+    backbones = [build.network(NETWORK, data.shape, seed).backbone for seed in (1, 2)]
     vectors = [torch.nn.utils.parameters_to_vector(backbone.parameters()) for backbone in backbones]
     assert distance == pytest.approx(torch.dist(*vectors).item(), rel=1e-5)
