@@ -185,6 +185,7 @@ def test_a_second_call_has_nothing_to_do(finished):
 UNRELATED = {
     "a new experiment that nothing draws": {"experiments": {"third": {"extends": "small", "placement": "first"}}},
     "another folder of raw data": {"data_root": "elsewhere", "hub": False},
+    "another tracker": {"tracker": "none"},
     "more time and memory": {"recipes": {"quick": {"minutes": 5, "memory_gib": 3, "threads": 1}}},
     "an origin mark": {"recipes": {"quick": {"origin": {"lr": "P E.1"}}}},
     "a number written otherwise": {"recipes": {"quick": {"lr": "0.005"}}},

@@ -156,6 +156,18 @@ def test_a_missing_dataset_is_one_sentence(tmp_path, capsys):
     assert "manifest.json" in line
 
 
+def test_without_a_tracker_no_curves_are_written(prepared, tmp_path):
+    told = command(settings_of("all", epochs=1), prepared, tmp_path, "--tracking", str(tmp_path / "curves"))
+    assert cli.main([*told, "--tracker", "none"]) == 0
+    assert not (tmp_path / "curves").exists()
+
+
+def test_an_unknown_tracker_is_refused_in_one_sentence(prepared, tmp_path, capsys):
+    told = command(settings_of("all", epochs=1), prepared, tmp_path, "--tracking", str(tmp_path / "curves"))
+    assert cli.main([*told, "--tracker", "tensorbored"]) == EXIT_BAD_INPUT
+    assert "tensorbored" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_curves_are_written_for_the_tracker(prepared, tmp_path):
     told = command(settings_of("all", epochs=2), prepared, tmp_path, "--tracking", str(tmp_path / "curves"))
     assert cli.main(told) == 0

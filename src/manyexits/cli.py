@@ -244,7 +244,7 @@ TRAINING: list[Argument] = [
     _path("output", help="folder of model.safetensors, history.csv and run.json"),
     _path("checkpoints", help="folder below which the run saves itself"),
     _path("tracking", required=False, help="folder of the tracker's files"),
-    ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate (default: tensorboard)"}),
+    ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate, or none (default: tensorboard)"}),
     ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
     ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
     ("--save-every", {"type": float, "default": 60.0, "help": "least seconds between checkpoints (default: 60)"}),

@@ -259,6 +259,8 @@ class Study(Strict):
     """Folder of the publishers' files; the environment variable MANYEXITS_DATA_ROOT wins over it."""
     hub: bool = True
     """Whether datasets that are not below data_root are fetched from the datasets hub."""
+    tracker: str = "tensorboard"
+    """Where curves of trainings go: a tracker of accelerate by its name, or none."""
     seeds: list[Annotated[int, Field(ge=0)]]
     """Seeds of every experiment that states none."""
     budgets: list[float]

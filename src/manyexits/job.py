@@ -40,8 +40,9 @@ class Job:
     checkpoints: Path
     """Folder of all checkpoint folders."""
     tracking: Path | None
-    """Folder of the tracker's files; None: no tracker."""
+    """Folder of the tracker's files; None: no tracker either."""
     tracker: str
+    """A tracker of accelerate, or none."""
     attempt: int
     minutes: float | None
     """Time limit; a little before it the job saves itself and stops."""
@@ -94,14 +95,15 @@ def _accelerator(job: Job) -> Accelerator:
             " lower 'devices' in the recipe, or run where there are more"
         )
     precision = {"fp32": "no"}.get(recipe["precision"], recipe["precision"])
-    tracking = {"log_with": job.tracker, "project_dir": str(job.tracking)} if job.tracking else {}
+    tracked = job.tracking is not None and job.tracker != "none"
+    tracking = {"log_with": job.tracker, "project_dir": str(job.tracking)} if tracked else {}
     accelerator = Accelerator(cpu=devices == 0, mixed_precision=precision, **tracking)
     if accelerator.num_processes != recipe["devices"]:
         raise ValueError(
             f"the recipe asks for {recipe['devices']} devices, but {accelerator.num_processes} ranks were started"
         )
     set_seed(job.settings["seed"])
-    if job.tracking:
+    if tracked:
         accelerator.init_trackers("")
     return accelerator
 

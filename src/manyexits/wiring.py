@@ -32,6 +32,7 @@ class Wiring:
         self.run = f"{self.output}/{study.RUN}"
         self.raw = str(study.data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"
+        self.tracker = self.plan.study.tracker
 
     def enter(self, is_main_process: bool) -> None:
         """Prepare the environment of the jobs, and compare the study with the one that the workflow started with.

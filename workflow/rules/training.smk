@@ -18,6 +18,7 @@ rule pretrain:
         mem_mb=STUDY.memory,
         runtime=STUDY.minutes,
         attempt=STUDY.attempt,
+        tracker=STUDY.tracker,
     params:
         settings=STUDY.settings("pretrain"),
         data=STUDY.folder("manifest"),
@@ -29,6 +30,7 @@ rule pretrain:
     shell:
         "manyexits pretrain --settings {params.settings:q} --data {params.data:q} --output {params.folder:q}"
         " --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
+        " --tracker {resources.tracker}"
         " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
 
 
@@ -50,6 +52,7 @@ rule train:
         mem_mb=STUDY.memory,
         runtime=STUDY.minutes,
         attempt=STUDY.attempt,
+        tracker=STUDY.tracker,
     params:
         settings=STUDY.settings("train"),
         data=STUDY.folder("manifest"),
@@ -62,4 +65,5 @@ rule train:
     shell:
         "manyexits train --settings {params.settings:q} --data {params.data:q} {params.backbone}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
+        " --tracker {resources.tracker}"
         " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
