@@ -4,11 +4,15 @@ import copy
 import os
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import yaml
 
-from manyexits import study
+# shapes and types that stand in signatures are checked at every call
+jaxtyping.install_import_hook("manyexits", "typechecker.check")
+
+from manyexits import study  # noqa: E402
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
