@@ -6,7 +6,7 @@ BIN = .venv/bin
 DEMO = workflow/overlays/demo.yaml
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-all lint dry-runs bench report clean
+.PHONY: help setup demo test test-all lint dry-runs bench report lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,10 +33,10 @@ demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figu
 	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs"
 
 test: .venv/.ready  ## the test suite, on data made by the tests
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup
 
 test-all: .venv/.ready  ## the test suite with its slow part
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: .venv/.ready  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
@@ -53,8 +53,12 @@ dry-runs: .venv/.ready  ## every artefact under every configuration, without run
 bench: .venv/.ready  ## the measurements of benchmarks/, one after the other
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
-report: .venv/.ready  ## Snakemake's report of the paper's study
-	$(BIN)/snakemake --report results/report.html
+report: .venv/.ready  ## Snakemake's report of what is there; OVERLAY=workflow/overlays/demo.yaml for the demo's
+	$(BIN)/snakemake --report results/report.html $(if $(OVERLAY),--configfile $(OVERLAY))
+
+lock: .venv/.ready  ## resolve pyproject.toml anew into envs/requirements.txt
+	$(BIN)/uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  --output-file envs/requirements.txt pyproject.toml
 
 clean:  ## remove the demo's results and prepared data
 	rm -rf results/demo data/digits

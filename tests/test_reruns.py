@@ -1,0 +1,113 @@
+"""What a change of the configuration reruns, on a small study that has run to its end."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SMALL
+from test_dag import stats
+
+from manyexits import study
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("study")  # one worker runs the study for all of these tests
+
+
+def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Snakemake with this checkout's rules in a folder of its own."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=os.environ | environment)
+
+
+STUDY = yaml.safe_load(SMALL) | {
+    "seeds": [1],
+    "tables": {"table1": {"experiments": ["small", "other"]}, "mode_connectivity": {"experiments": ["small"]}},
+    "figures": {"budget_curves": {"experiments": ["small", "other"]}, "fig3": {"experiments": ["small"]}},
+}
+STUDY["recipes"] = STUDY["recipes"] | {"slow": {"extends": "quick", "lr": 1e-3, "origin": {"lr": "O"}}}
+STUDY["experiments"] = STUDY["experiments"] | {
+    "other": {"extends": "small", "recipes": {"all": "slow"}, "regimes": ["joint"]}
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A small study that has run to the end."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
+    done = snakemake(folder, "-c2", "all", "--show-failed-logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def rerun(finished: Path, tmp_path: Path, overlay: dict) -> dict[str, int]:
+    """Jobs that a change of the configuration reruns."""
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study.merge(STUDY, overlay)))
+    for name in ("results", "data", ".snakemake"):
+        if not (tmp_path / name).exists():
+            (tmp_path / name).symlink_to(finished / name)
+    done = snakemake(tmp_path, "-n", "all", "--nolock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "Nothing to be done" in done.stdout + done.stderr:
+        return {}
+    jobs = stats(done.stdout + done.stderr)
+    del jobs["all"]
+    return jobs
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    done = snakemake(finished, "-c2", "all")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+UNRELATED = {
+    "a new experiment that nothing draws": {"experiments": {"third": {"extends": "small", "placement": "first"}}},
+    "another folder of raw data": {"data_root": "elsewhere", "hub": False},
+    "another tracker": {"tracker": "none"},
+    "more time and memory": {"recipes": {"quick": {"minutes": 5, "memory_gib": 3, "threads": 1}}},
+    "an origin mark": {"recipes": {"quick": {"origin": {"lr": "P E.1"}}}},
+    "a number written otherwise": {"recipes": {"quick": {"lr": "0.005"}}},
+}
+
+
+@pytest.mark.parametrize("what", UNRELATED)
+def test_an_unrelated_edit_reruns_nothing(finished, tmp_path, what):
+    assert rerun(finished, tmp_path, UNRELATED[what]) == {}
+
+
+def test_a_new_budget_reruns_calibration_and_what_follows(finished, tmp_path):
+    changed = rerun(finished, tmp_path, {"budgets": [0.5, 0.75, 1.0]})
+    assert changed == {"calibrate": 4, "evaluate": 4, "table": 1, "figure": 1}
+
+
+def test_a_changed_recipe_reruns_exactly_its_runs(finished, tmp_path):
+    changed = rerun(finished, tmp_path, {"recipes": {"slow": {"lr": 2e-3}}})
+    assert changed == {"train": 1, "predict": 1, "calibrate": 1, "evaluate": 1, "table": 1, "figure": 1}
+
+
+def test_a_changed_colour_reruns_only_its_figure(finished, tmp_path):
+    changed = rerun(finished, tmp_path, {"figures": {"budget_curves": {"colours": {"mixed": "#222222"}}}})
+    assert changed == {"figure": 1}
+
+
+def test_a_finer_grid_reruns_only_its_analysis_and_what_it_draws(finished, tmp_path):
+    changed = rerun(finished, tmp_path, {"analyses": {"mode_connectivity": {"grid": 4}}})
+    assert changed == {"analyse": 1, "table": 1, "figure": 1}
+
+
+def test_a_new_budget_really_leaves_the_weights_alone(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    models = {path: path.stat().st_mtime_ns for path in copy.rglob("model.safetensors")}
+    (copy / "config.yaml").write_text(yaml.safe_dump(STUDY | {"budgets": [0.75]}))
+    done = snakemake(copy, "-c2", "table1", "--show-failed-logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path: path.stat().st_mtime_ns for path in models} == models
+    cells = json.loads((copy / "results/runs/small/joint/s1/thresholds.json").read_text())["cells"]
+    assert {cell["budget"] for cell in cells} == {0.75, "max"}
+    again = snakemake(copy, "-n", "table1")
+    assert "Nothing to be done" in again.stdout + again.stderr
