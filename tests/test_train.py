@@ -161,6 +161,17 @@ def test_accumulating_gradients_gives_the_step_of_the_whole_batch(fitted):
         assert torch.allclose(value.float(), weights(parts)[name].float(), atol=1e-5)
 
 
+def test_phases_accumulate_each_on_their_own(fitted):
+    plain = {"epochs": 1, "optimizer": "sgd", "lr": 0.1}
+    whole = settings_of("heads", "heads", **plain)  # six steps each: four passes a step do not divide the first phase
+    parts = settings_of("heads", "heads", **plain)
+    parts["phases"][1]["recipe"]["per_device_batch"] = 6
+    first, _ = fitted(whole, checkpoints="whole")
+    second, _ = fitted(parts, checkpoints="parts")
+    for name, value in weights(first).items():
+        assert torch.allclose(value.float(), weights(second)[name].float(), atol=1e-5)
+
+
 def test_a_loss_that_is_no_number_stops_with_its_place_and_keeps_the_last_good_checkpoint(
     fitted, tmp_path, monkeypatch
 ):
