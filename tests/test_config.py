@@ -150,12 +150,13 @@ def test_an_artefact_of_an_analysis_that_is_not_configured_is_refused(raw):
     assert "mode_connectivity" in refused(raw)
 
 
-def test_phases_of_one_job_need_equal_devices(raw):
-    raw["recipes"]["wide"] = {"extends": "quick", "devices": 2, "origin": {"devices": "O"}}
+@pytest.mark.parametrize(("field", "value"), [("devices", 2), ("precision", "bf16")])
+def test_phases_of_one_job_need_equal_devices_and_precision(raw, field, value):
+    raw["recipes"]["wide"] = {"extends": "quick", field: value, "origin": {field: "O"}}
     raw["regimes"]["twice"] = ["backbone", "all", "heads"]
     raw["experiments"]["small"] |= {"regimes": ["twice"]}
     raw["experiments"]["small"]["recipes"]["all"] = "wide"
-    assert "the phases of regime twice run in one job; give them equal 'devices'" in refused(raw)
+    assert f"the phases of regime twice run in one job; give them equal {field!r}" in refused(raw)
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):

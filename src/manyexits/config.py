@@ -311,11 +311,12 @@ class Study(Strict):
             for phase in self.regimes[regime]:
                 if phase not in experiment.recipes:
                     raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
-            together = {self.recipes[experiment.recipes[phase]].devices for phase in self.later_phases(regime)}
-            if len(together) > 1:
-                raise StudyError(
-                    f"{key}.recipes: the phases of regime {regime} run in one job; give them equal 'devices'"
-                )
+            recipes = [self.recipes[experiment.recipes[phase]] for phase in self.later_phases(regime)]
+            for field in ("devices", "precision"):
+                if len({getattr(recipe, field) for recipe in recipes}) > 1:
+                    raise StudyError(
+                        f"{key}.recipes: the phases of regime {regime} run in one job; give them equal {field!r}"
+                    )
         blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
         if blocks is not None and total not in blocks:
             raise StudyError(

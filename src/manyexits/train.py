@@ -116,7 +116,7 @@ def fit(
         phase.finish()
         progress.phases.append(record(phase, progress, keep.seconds()))
         progress.phase, progress.epoch, progress.step, progress.seconds = index + 1, 1, 0, 0.0
-        if index + 1 < len(settings["phases"]):
+        if index + 1 < len(settings["phases"]) and accelerator.is_main_process:
             checkpoints.save({"progress": asdict(progress), "network": network.state_dict()})
     return progress
 
