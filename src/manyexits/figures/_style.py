@@ -28,7 +28,7 @@ LOOKS = {
 }
 OTHERS = [
     Look("#cc79a7", "dashdot", "D"),
-    Look("#009e73", (0, (3, 1, 1, 1)), "v"),
+    Look("#009e73", "solid", "v"),
     Look("#56b4e9", "dashed", "P"),
     Look("#d55e00", "dotted", "X"),
 ]
