@@ -27,5 +27,5 @@ def test_two_demos_give_the_same_bits(tmp_path):
         kept = ("*.safetensors", "*.csv", "thresholds.json", "*.md", "*.tex", "*.pdf", "*.png", "*.svg")
         files = {path for pattern in kept for path in (folder / "results").rglob(pattern)}
         found.append({path.relative_to(folder): sha256(path) for path in files})
-    assert len(found[0]) > 50
+    assert len(found[0]) > 40
     assert found[0] == found[1]
