@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
@@ -13,7 +15,7 @@ container: "envs/manyexits.sif"
 
 
 try:
-    STUDY = Wiring(config)
+    STUDY = Wiring(config, Path("config.yaml"))
     STUDY.enter(workflow.is_main_process)
 except ValueError as error:
     raise WorkflowError(str(error))

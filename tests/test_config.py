@@ -175,3 +175,48 @@ def test_a_file_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(StudyError, match=r"b\.yaml: No such file"):
         study.read([tmp_path / "b.yaml"])
+
+
+@pytest.mark.parametrize("key", ["seeds", "budgets", "protocols"])
+def test_lists_of_the_study_are_neither_empty_nor_hold_a_value_twice(raw, key):
+    raw[key] = []
+    assert refused(raw).startswith(f"{key}: this list must not be empty")
+    raw[key] = ["paper", "paper"] if key == "protocols" else [1, 1]
+    assert "appears twice; name each value once" in refused(raw)
+
+
+def test_an_infinite_budget_is_refused(raw):
+    raw["budgets"] = [float("inf")]
+    assert "is no budget" in refused(raw)
+
+
+def test_a_regime_that_pretrain_already_makes_is_refused(raw):
+    raw["regimes"]["alone"] = ["backbone"]
+    raw["experiments"]["small"]["regimes"] = ["alone"]
+    assert "alone trains the backbone alone, as `pretrain` does; add a phase" in refused(raw)
+
+
+def test_a_sweep_that_is_not_there_is_refused(raw):
+    raw["experiments"]["small"]["vary"] = {"placement": ["first"]}
+    raw["tables"]["table1"]["sweep"] = "placment"
+    assert refused(raw) == "tables.table1.sweep: there is no 'placment'; valid names: placement"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "options", "message"),
+    [
+        ("mode_conectivity", {}, "analyses: there is no 'mode_conectivity'; valid names: mode_connectivity"),
+        ("mode_connectivity", {"control": "disjiont"}, "analyses.mode_connectivity.control: there is no 'disjiont'"),
+        ("mode_connectivity", {"grd": 3}, "analyses.mode_connectivity"),
+        ("mode_connectivity", {"grid": 1}, "analyses.mode_connectivity.grid: "),
+    ],
+)
+def test_analyses_are_checked(raw, analysis, options, message):
+    raw["analyses"][analysis] = options
+    assert refused(raw).startswith(message)
+
+
+@pytest.mark.parametrize("change", [{"blocks": []}, {"blocks": [3, 0]}, {"width": 0}])
+def test_impossible_networks_are_refused(raw, change):
+    raw["backbones"]["tiny"] |= change
+    assert refused(raw).startswith("backbones.tiny.")

@@ -205,4 +205,4 @@ def test_more_devices_than_are_visible_are_refused(prepared, tmp_path, monkeypat
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setenv("RANK", "0")
     assert cli.main(command(settings_of("all", devices=2), prepared, tmp_path)) == EXIT_BAD_INPUT
-    assert "asks for 2 devices, but 1 GPU is visible" in capsys.readouterr().err
+    assert "asks for 2 devices, but visible are 1" in capsys.readouterr().err

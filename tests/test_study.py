@@ -141,3 +141,70 @@ def test_the_study_of_the_paper_holds_its_convolutional_experiments(plan):
 
 def test_config_yaml_stays_short(root):
     assert len((root / "config.yaml").read_text().splitlines()) < 500
+
+
+def test_null_in_an_entry_that_extends_another_removes_what_it_would_inherit(raw):
+    raw["recipes"]["quick"] |= {"clip": 1.0, "origin": raw["recipes"]["quick"]["origin"] | {"clip": "C"}}
+    raw["recipes"]["free"] = {"extends": "quick", "clip": None}
+    raw["experiments"]["small"]["seeds"] = [7]
+    raw["backbones"]["tiny2"] = dict(raw["backbones"]["tiny"], width=8)
+    raw["experiments"]["other"] = {"extends": "small", "backbone": "tiny2", "seeds": None}
+    plan = study.load(raw)
+    assert plan.study.recipes["free"].clip is None
+    assert "clip" not in plan.study.recipes["free"].origin
+    assert (plan.seeds("small"), plan.seeds("other")) == ([7], [1, 2])
+
+
+def test_an_overlay_that_removes_a_value_removes_its_mark(raw):
+    raw["recipes"]["quick"] |= {"clip": None, "origin": raw["recipes"]["quick"]["origin"] | {"clip": "C"}}
+    assert "clip" not in study.load(raw).study.recipes["quick"].origin
+
+
+def test_a_value_stated_anew_never_keeps_the_mark_of_the_one_before(raw):
+    raw["recipes"]["quick"]["origin"]["lr"] = "P E.1"
+    raw["recipes"]["slow"] = {"extends": "quick", "lr": 1e-4}
+    with pytest.raises(StudyError, match=r"recipes\.slow: 'origin' lacks a mark .* for lr"):
+        study.load(raw)
+
+
+def test_a_value_changed_by_an_overlay_is_ours_unless_it_says_otherwise(raw):
+    raw["recipes"]["quick"]["origin"] |= {"lr": "P E.1", "batch": "P E.1", "epochs": "P E.1"}
+    overlay = {"recipes": {"quick": {"lr": 1e-4, "epochs": 9, "origin": {"epochs": "C"}}}}
+    marks = study.load(study.merge(raw, overlay), raw).study.recipes["quick"].origin
+    assert (marks["lr"], marks["epochs"], marks["batch"]) == ("O", "C", "P E.1")
+
+
+def test_two_names_for_one_training_are_refused(raw):
+    raw["experiments"]["again"] = {"extends": "small"}
+    with pytest.raises(StudyError, match="small/disjoint and again/disjoint are one training under two names"):
+        study.load(raw)
+
+
+def test_a_control_that_an_experiment_does_not_train_is_left_out(raw):
+    raw["experiments"]["small"]["regimes"] = ["joint", "mixed"]
+    assert study.load(raw).units("mode_connectivity", "small") == ["s1", "s2"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "names", "valid"),
+    [
+        ("train", {"experiment": "smal", "regime": "joint", "seed": 1}, "small"),
+        ("train", {"experiment": "small", "regime": "jiont", "seed": 1}, "joint, "),
+        ("pretrain", {"dataset": "digit", "backbone": "tiny", "recipe": "quick", "seed": 1}, "digits"),
+        ("pretrain", {"dataset": "digits", "backbone": "tin", "recipe": "quick", "seed": 1}, "tiny"),
+        ("pretrain", {"dataset": "digits", "backbone": "tiny", "recipe": "quik", "seed": 1}, "quick"),
+        ("prepare", {"dataset": "digit"}, "digits"),
+    ],
+)
+def test_a_file_of_something_unknown_lists_the_valid_names(small_plan, stage, names, valid):
+    with pytest.raises(StudyError, match=f"there is no '.*'; valid names: {valid}"):
+        small_plan.settings(stage, **names)
+
+
+def test_a_home_folder_is_understood(raw, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.delenv("MANYEXITS_DATA_ROOT", raising=False)
+    raw["data_root"] = "~/data"
+    assert str(study.data_root(study.load(raw).study)) == "/home/someone/data"
+    monkeypatch.setenv("MANYEXITS_DATA_ROOT", "~/elsewhere")
+    assert str(study.data_root(study.load(raw).study)) == "/home/someone/elsewhere"

@@ -54,6 +54,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
         ranks = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
         os.execv(sys.executable, [sys.executable, *ranks, "-m", "manyexits", *sys.argv[1:]])
     from manyexits import job
+    from manyexits.train import Interrupted
 
     try:
         job.run(
@@ -70,7 +71,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
                 save_every_s=chosen.save_every,
             )
         )
-    except job.Interrupted:
+    except Interrupted:
         print(f"manyexits {chosen.verb}: stopped and saved; start again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
@@ -203,7 +204,7 @@ def settings(chosen: argparse.Namespace) -> None:
     """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
     from manyexits import study
 
-    plan = study.load(study.read(chosen.config))
+    plan = study.load(study.read(chosen.config), study.read(chosen.config[:1]))
     known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
     if chosen.run_name not in known:
         from manyexits.components import nearest
@@ -211,9 +212,11 @@ def settings(chosen: argparse.Namespace) -> None:
         raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
     experiment, regime, seed = chosen.run_name.split("/")
     names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
-    told = {stage: json.loads(plan.settings(stage, **names)) for stage in ("train", "predict", "calibrate", "evaluate")}
+    told = {"prepare": json.loads(plan.settings("prepare", dataset=plan.experiment(experiment).dataset))}
     if phase_1 := plan.pretrained(experiment, regime):
-        told = {"pretrain": json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))} | told
+        told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
+    for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
+        told[stage] = json.loads(plan.settings(stage, **names))
     print(json.dumps(told, indent=2))
 
 

@@ -5,9 +5,9 @@ Origin marks (P paper, C the authors' code, L literature, O our decision) stand 
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from manyexits import components
 from manyexits.components import nearest
@@ -19,6 +19,21 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+T = TypeVar("T")
+
+
+def _distinct(values: list[T]) -> list[T]:
+    if not values:
+        raise ValueError("this list must not be empty")
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{twice[0]!r} appears twice; name each value once")
+    return values
+
+
+Distinct = Annotated[list[T], AfterValidator(_distinct)]
+"""A list with at least one value and none twice."""
 
 
 class StudyError(ValueError):
@@ -206,11 +221,6 @@ class Recipe(Resources):
             raise ValueError(f"'origin' marks {', '.join(unknown)}, which the recipe does not state")
         return self
 
-    @property
-    def accumulation(self) -> int:
-        """Passes per optimiser step on each device."""
-        return self.batch // (self.devices * (self.per_device_batch or self.batch // self.devices))
-
     def science(self) -> dict[str, Any]:
         """The settings that can change a result: all but resources and marks."""
         return self.model_dump(exclude={*Resources.model_fields, "origin"})
@@ -229,11 +239,11 @@ class Experiment(Strict):
     """Entry of `placements`."""
     recipes: dict[Phase, Name]
     """Phase -> entry of `recipes`."""
-    regimes: list[Name] = ["disjoint", "joint", "mixed"]
+    regimes: Distinct[Name] = ["disjoint", "joint", "mixed"]
     """Entries of `regimes`."""
-    criteria: list[Criterion] = ["confidence", "entropy"]
+    criteria: Distinct[Criterion] = ["confidence", "entropy"]
     """Exit rules that are calibrated and evaluated."""
-    seeds: list[Annotated[int, Field(ge=0)]] | None = None
+    seeds: Distinct[Annotated[int, Field(ge=0)]] | None = None
     """Seeds; null: those of the study."""
     vary: dict[str, list[Any]] = {}
     """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
@@ -242,7 +252,7 @@ class Experiment(Strict):
 class Artefact(Component):
     """A table or figure: the experiments that it draws, and its own options."""
 
-    experiments: list[str]
+    experiments: Distinct[str]
     """Base experiments, in the order of rows or panels."""
     sweep: str | None = None
     """Key of the experiments' `vary` whose variants are drawn too."""
@@ -261,11 +271,11 @@ class Study(Strict):
     """Whether datasets that are not below data_root are fetched from the datasets hub."""
     tracker: str = "tensorboard"
     """Where curves of trainings go: a tracker of accelerate by its name, or none."""
-    seeds: list[Annotated[int, Field(ge=0)]]
+    seeds: Distinct[Annotated[int, Field(ge=0)]]
     """Seeds of every experiment that states none."""
-    budgets: list[float]
+    budgets: Distinct[float]
     """Budgets as fractions of the backbone's cost; Max (no limit) is always added."""
-    protocols: list[Protocol] = ["paper", "shared", "geometric"]
+    protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
     datasets: dict[Name, Dataset] = {}
     backbones: dict[Name, Backbone] = {}
@@ -283,17 +293,24 @@ class Study(Strict):
     @model_validator(mode="after")
     def _checked(self) -> "Study":
         for budget in self.budgets:
-            if not budget > 0:
+            if not 0 < budget < float("inf"):
                 raise ValueError(
                     f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
                 )
         for name, given in self.analyses.items():
-            self.analyses[name] = components.options("analysis", name).model_validate(given).model_dump()
+            known("analyses", name, components.names("analysis"))
+            options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
+            self.analyses[name] = options.model_dump()
+            if "control" in self.analyses[name]:
+                known(f"analyses.{name}.control", self.analyses[name]["control"], list(self.regimes))
         for kind in ("tables", "figures"):
             for name, artefact in getattr(self, kind).items():
                 with_key(f"{kind}.{name}", _check_options, artefact, kind, name)
                 for experiment in artefact.experiments:
                     known(f"{kind}.{name}.experiments", experiment, list(self.experiments))
+                if artefact.sweep is not None:
+                    sweeps = [key for experiment in artefact.experiments for key in self.experiments[experiment].vary]
+                    known(f"{kind}.{name}.sweep", artefact.sweep, list(dict.fromkeys(sweeps)))
         for name, experiment in self.experiments.items():
             self.check_names(f"experiments.{name}", experiment)
         return self
@@ -311,6 +328,8 @@ class Study(Strict):
             for phase in self.regimes[regime]:
                 if phase not in experiment.recipes:
                     raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
+            if not self.later_phases(regime):
+                raise StudyError(f"{key}.regimes: {regime} trains the backbone alone, as `pretrain` does; add a phase")
             recipes = [self.recipes[experiment.recipes[phase]] for phase in self.later_phases(regime)]
             for field in ("devices", "precision"):
                 if len({getattr(recipe, field) for recipe in recipes}) > 1:

@@ -44,6 +44,12 @@ def regimes(frame: pd.DataFrame, identity: dict[str, Any], order: list[str]) -> 
     return [regime for regime in order if regime in own]
 
 
+def no_control(connectivity: pd.DataFrame) -> str:
+    """Why an experiment has no two-seed control."""
+    one = connectivity["seed"].nunique() == 1
+    return "no control: one seed" if one else "no control: the experiment does not train its regime"
+
+
 def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """mean, std (of the sample; empty for one seed) and n of `value`, and the mean `cost`; groups in first order."""
     grouped = frame.groupby(by, sort=False, dropna=False)

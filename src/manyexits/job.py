@@ -19,11 +19,11 @@ from accelerate.utils import set_seed
 from manyexits import atomic, build, dataset, rows
 from manyexits.checkpoint import Checkpoints, LockedError
 from manyexits.console import Console
-from manyexits.cost import Costs, count_network
+from manyexits.cost import count_network
 from manyexits.network import MultiExit, load_weights, save_weights
 from manyexits.provenance import record, sha256
 from manyexits.study import digest
-from manyexits.train import Interrupted, Progress, fit
+from manyexits.train import Progress, fit
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _accelerator(job: Job) -> Accelerator:
     devices = torch.cuda.device_count()
     if 0 < devices < recipe["devices"]:
         raise ValueError(
-            f"the recipe asks for {recipe['devices']} devices, but {devices} GPU is visible;"
+            f"the recipe asks for {recipe['devices']} devices, but visible are {devices};"
             " lower 'devices' in the recipe, or run where there are more"
         )
     precision = {"fp32": "no"}.get(recipe["precision"], recipe["precision"])
@@ -176,6 +176,3 @@ def _stopper(minutes: float | None) -> Callable[[], bool]:
     # a twentieth of the limit, but never more than five minutes, is left for saving
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes - min(300, 3 * minutes)
     return lambda: asked.is_set() or time.monotonic() > deadline
-
-
-__all__ = ["Costs", "Interrupted", "Job", "run"]

@@ -144,12 +144,13 @@ class Phase:
         return mixed, None, mix.share * targets[own] + (1 - mix.share) * targets[other]
 
     def check_finite(self, epoch: int) -> None:
-        """Refuse to go on, or to save, once a loss is no number.
+        """Refuse to go on, or to save, once a loss or a weight is no number.
 
         Raises:
             ValueError: with epoch, phase and learning rate.
         """
-        if not bool(torch.isfinite(self.sums).all()):
+        learned = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
+        if not all(bool(torch.isfinite(values).all()) for values in (self.sums, *learned)):
             rate = self.optimizer.param_groups[0]["lr"]
             raise ValueError(
                 f"the loss is no longer a number in phase {self.name}, epoch {epoch}, at learning rate {rate:.3g};"

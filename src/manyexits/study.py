@@ -81,12 +81,13 @@ def resolve(raw: dict[str, Any]) -> Study:
     Raises:
         StudyError: one sentence with the key and the remedy.
     """
-    raw = _without_nulls(raw)
+    raw = dict(raw)
     for section in ("recipes", "experiments"):
         if isinstance(raw.get(section), dict):
-            raw[section] = {name: _inherit(section, raw[section], name, ()) for name in raw[section]}
+            entries = {name: entry for name, entry in raw[section].items() if entry is not None}
+            raw[section] = {name: _inherit(section, entries, name, ()) for name in entries}
     try:
-        return Study.model_validate(raw)
+        return Study.model_validate(_without_nulls(raw))
     except ValidationError as error:
         raise StudyError(explain(error, Study)) from error
 
@@ -98,7 +99,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[str, ...]) -> dict[str, Any]:
-    """An entry over the entries that it extends. A value that it states anew brings its own origin mark."""
+    """An entry over those that it extends. What it states anew, or removes by null, loses the inherited origin mark."""
     if name in children:
         raise StudyError(
             f"{section}.{name}.extends: a loop, {' -> '.join([*children, name])}; remove one of these links"
@@ -109,7 +110,7 @@ def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[s
     own = dict(own)
     parent = own.pop("extends", None)
     if parent is None:
-        return own
+        return _unmarked(own)
     if parent not in entries:
         raise StudyError(
             f"{section}.{name}.extends: there is no {parent!r}; valid names: {nearest(str(parent), list(entries))}"
@@ -117,7 +118,17 @@ def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[s
     inherited = _inherit(section, entries, parent, (*children, name))
     if section == "experiments":  # the sweeps of a base are its own
         inherited.pop("vary", None)
-    return merge(inherited, own)
+    elif isinstance(inherited.get("origin"), dict):
+        inherited["origin"] = {field: mark for field, mark in inherited["origin"].items() if field not in own}
+    return _unmarked(merge(inherited, own))
+
+
+def _unmarked(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry without the origin marks of what null removes from it."""
+    if not isinstance(entry.get("origin"), dict):
+        return entry
+    removed = {key for key, value in entry.items() if value is None}
+    return entry | {"origin": {field: mark for field, mark in entry["origin"].items() if field not in removed}}
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ class Plan:
         for name, experiment in study.experiments.items():
             for expansion in self._expand(name, experiment):
                 self.experiments[expansion.name] = expansion
+        self._check_unique()
         for name, kinds in self.artefacts.items():
             if name in RESERVED:
                 raise StudyError(f"{name} is the name of a rule; give the table or figure another one")
@@ -153,7 +165,7 @@ class Plan:
         taken: set[str] = set()
         for key, values in experiment.vary.items():
             where = f"experiments.{name}.vary.{key}"
-            known(where, key, sorted(set(Experiment.model_fields) - {"vary", "regimes", "criteria", "seeds"}))
+            known(where, key, ["dataset", "backbone", "method", "placement"])
             for value in values:
                 if str(value) in taken:
                     raise StudyError(
@@ -168,6 +180,17 @@ class Plan:
                     raise StudyError(explain(error, Experiment, where)) from error
                 if stated | {"vary": {}} != experiment.model_dump() | {"vary": {}}:  # else it is the base
                     yield Expansion(f"{name}.{value}", name, key, str(value), changed)
+
+    def _check_unique(self) -> None:
+        """Refuse two names for one training."""
+        names: dict[str, str] = {}
+        for experiment in self.experiments:
+            entry = self.experiment(experiment)
+            for regime in entry.regimes:
+                name = f"{experiment}/{regime}"
+                first = names.setdefault(canonical([entry.dataset, self._train(experiment, regime, 0)]), name)
+                if first != name:
+                    raise StudyError(f"{first} and {name} are one training under two names; remove one of them")
 
     # -- what is run --------------------------------------------------------------------------------------------------
 
@@ -184,7 +207,12 @@ class Plan:
         return {*self.study.tables, *self.study.figures}
 
     def experiment(self, name: str) -> Experiment:
-        """An expanded experiment by its name."""
+        """An expanded experiment by its name.
+
+        Raises:
+            StudyError: lists the valid names.
+        """
+        known("experiment", name, list(self.experiments))
         return self.experiments[name].experiment
 
     def seeds(self, experiment: str) -> list[int]:
@@ -211,6 +239,7 @@ class Plan:
     def pretrained(self, experiment: str, regime: str) -> dict[str, str] | None:
         """Names that tell where phase 1 of a regime lies, or None for a regime without one."""
         entry = self.experiment(experiment)
+        known(f"regime of {experiment}", regime, entry.regimes)
         if self.study.regimes[regime][0] != "backbone":
             return None
         return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes["backbone"]}
@@ -222,6 +251,7 @@ class Plan:
         return canonical(getattr(self, f"_{stage}")(**names) | {"version": VERSIONS[stage]})
 
     def _prepare(self, dataset: str) -> dict[str, Any]:
+        known("dataset", dataset, list(self.study.datasets))
         return {"dataset": dataset, **self.study.datasets[dataset].model_dump()}
 
     def _backbone(self, name: str) -> dict[str, Any]:
@@ -242,10 +272,14 @@ class Plan:
         return {"phase": phase, "recipe": self.study.recipes[recipe].science()}
 
     def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: Any) -> dict[str, Any]:
+        known("dataset", dataset, list(self.study.datasets))
+        known("backbone", backbone, list(self.study.backbones))
+        known("recipe", recipe, list(self.study.recipes))
         network = {"classes": self.study.datasets[dataset].classes, "backbone": self._backbone(backbone)}
         return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed)}
 
     def _train(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
+        known(f"regime of {experiment}", regime, self.experiment(experiment).regimes)
         recipes = self.experiment(experiment).recipes
         phases = [self._phase(phase, recipes[phase]) for phase in self.study.later_phases(regime)]
         phase_1 = self.pretrained(experiment, regime)
@@ -290,7 +324,8 @@ class Plan:
     def units(self, analysis: str, experiment: str) -> list[str]:
         """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two."""
         seeds = self.seeds(experiment)
-        pairs = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
+        paired = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
+        pairs = paired and self.study.analyses[analysis]["control"] in self.experiment(experiment).regimes
         return [f"s{seed}" for seed in seeds] + (["seeds"] if pairs else [])
 
     def _artefact(self, kind: str, name: str) -> dict[str, Any]:
@@ -310,11 +345,10 @@ class Plan:
     def read_by(self, kind: str, name: str) -> list[str]:
         """Files, below the output folder, that a table or figure draws."""
         what = components.constant(kind, name, "READS", None)
-        files = {"rows": "rows.csv", "history": "history.csv", "run": "run.json"}
-        if what in files:
+        if what == "rows":
             runs = (run for experiment in self.drawn(kind, name) for run in self.runs(experiment))
-            return [f"{RUN.format(experiment=e, regime=r, seed=s)}/{files[what]}" for e, r, s in runs]
-        known(f"{kind}.{name}: READS", str(what), [*files, *self.study.analyses])
+            return [f"{RUN.format(experiment=e, regime=r, seed=s)}/rows.csv" for e, r, s in runs]
+        known(f"{kind}.{name}: READS", str(what), ["rows", *self.study.analyses])
         return [f"analyses/{what}/{e}/{unit}.csv" for e in self.drawn(kind, name) for unit in self.units(what, e)]
 
     def recipes(self, experiment: str, regime: str) -> list[Recipe]:
@@ -328,11 +362,32 @@ class Plan:
         return digest(self.study.model_dump())
 
 
-def load(raw: dict[str, Any]) -> Plan:
-    """The plan of a merged configuration (what Snakemake's `config` holds)."""
-    return Plan(resolve(raw))
+def load(raw: dict[str, Any], base: dict[str, Any] | None = None) -> Plan:
+    """The plan of a merged configuration (what Snakemake's `config` holds).
+
+    Args:
+        raw: base and overlays, merged.
+        base: config.yaml alone. What an overlay changed in a recipe without a mark of its own is ours, O.
+    """
+    return Plan(resolve(raw if base is None else _remarked(raw, base)))
+
+
+def _remarked(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """A merged configuration in which no changed value of a recipe carries the mark of the value that it replaces."""
+    recipes, before = raw.get("recipes"), base.get("recipes")
+    if not isinstance(recipes, dict) or not isinstance(before, dict):
+        return raw
+    marked = dict(recipes)
+    for name, recipe in recipes.items():
+        old = before.get(name)
+        if isinstance(recipe, dict) and isinstance(old, dict):
+            marks, replaced = recipe.get("origin") or {}, old.get("origin") or {}
+            changed = {field for field in marks if recipe.get(field) != old.get(field)}
+            ours = {field: "O" for field in changed if marks[field] == replaced.get(field)}
+            marked[name] = recipe | {"origin": marks | ours}
+    return raw | {"recipes": marked}
 
 
 def data_root(study: Study) -> Path:
     """Folder of the publishers' files: MANYEXITS_DATA_ROOT, or the study's `data_root`."""
-    return Path(os.environ.get("MANYEXITS_DATA_ROOT") or study.data_root)
+    return Path(os.environ.get("MANYEXITS_DATA_ROOT") or study.data_root).expanduser()

@@ -19,13 +19,17 @@ SUFFIXES = {"tables": ("csv", "md", "tex"), "figures": ("pdf", "png", "svg")}
 class Wiring:
     """A plan as the rules see it."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], base: Path | None = None) -> None:
         """Resolve the study of Snakemake's configuration.
+
+        Args:
+            config: merged from config.yaml, overlays and the command line.
+            base: config.yaml, which tells what the others changed.
 
         Raises:
             StudyError: when it is not valid.
         """
-        self.plan = study.load(config)
+        self.plan = study.load(config, None if base is None else study.read([base]))
         self.output = self.plan.study.output
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{study.BACKBONE}"

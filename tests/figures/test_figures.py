@@ -143,3 +143,28 @@ def test_further_regimes_have_looks_of_their_own_and_colours_can_be_chosen():
     looks = _style.looks(["mixed", "alternating", "late"], {"mixed": "#123456"})
     assert looks["mixed"].colour == "#123456"
     assert len({look.colour for look in looks.values()}) == 3
+
+
+def test_with_many_seeds_every_line_between_runs_runs_forward():
+    frame = connectivity([1, 2, 3], control=False)
+    controls = [
+        between({"experiment": "small", "variant": "", "seed": first}, "disjoint", "disjoint", second)
+        for first, second in itertools.combinations((1, 2, 3), 2)
+    ]
+    made = fig3.figure(pd.concat([frame, *map(pd.DataFrame, controls)], ignore_index=True), TOLD)
+    lines = next(axis for axis in made.axes if "between runs" in axis.get_title()).get_lines()
+    assert len(lines) == 3 * 3 + 3
+    assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
+
+
+def test_without_a_plane_the_panels_say_so():
+    frame = connectivity([1], control=False)
+    made = fig3.figure(frame[~frame["part"].isin(["plane", "anchor"])], TOLD)
+    assert any("no plane" in text.get_text() for axis in made.axes for text in axis.texts)
+
+
+def test_a_loss_that_overflows_at_a_corner_leaves_the_rest_of_the_plane():
+    frame = connectivity([1], control=False)
+    frame.loc[frame.index[frame["part"] == "plane"][0], "value"] = np.inf
+    made = fig3.figure(frame, TOLD)
+    made.canvas.draw()

@@ -4,9 +4,10 @@ A stage is one block; the stem belongs to the first. With four groups the stages
 order; with three groups and width 16 those of the original CIFAR networks, with projections as shortcuts.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -18,9 +19,9 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 def build(
     classes: int,
     *,
-    blocks: list[int],
+    blocks: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)],
     block: Literal["basic", "bottleneck"] = "basic",
-    width: int = 64,
+    width: Annotated[int, Field(ge=1)] = 64,
     stem: Literal["3x3", "imagenet"] = "3x3",
 ) -> Backbone:
     """A ResNet as stages.

@@ -2,16 +2,20 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from manyexits.sources import Raw
 
 
-def load(root: Path, hub: bool, *, pixels: int = 16, test: float = 0.25) -> Raw:
+def load(
+    root: Path, hub: bool, *, pixels: Annotated[int, Field(ge=1)] = 16, test: Annotated[float, Field(gt=0, lt=1)] = 0.25
+) -> Raw:
     """Digits, enlarged to `pixels` (bicubic); the share `test` is set aside, stratified, seed 42 [O]."""
     digits = load_digits()
     grey = (digits.images * (255 / 16)).round().astype(np.uint8)

@@ -52,6 +52,12 @@ def plane(axis: Axes, rows: pd.DataFrame, exit_: int, metric: str, appearance: d
     points = of_seed[(of_seed["part"] == "plane") & (of_seed["exit"] == exit_) & (of_seed["metric"] == metric)]
     grid = points.pivot(index="y", columns="x", values="value")
     x, y = grid.columns.to_numpy(), grid.index.to_numpy()
+    axis.set_title(f"{'last exit' if exit_ == last else f'exit {exit_}'}: {MEASURED[metric]}")
+    axis.set_xlabel("distance (mixed to joint)")
+    axis.grid(False)
+    if not np.isfinite(grid.to_numpy()).any():
+        axis.annotate("no plane: it needs disjoint, joint and mixed", (0.05, 0.5), xycoords="axes fraction", fontsize=7)
+        return
     surface(axis, x, y, grid.to_numpy(), logarithmic=metric == "train_loss")
     for anchor in frames.records(of_seed[of_seed["part"] == "anchor"]):
         look, place = appearance[anchor["first"]], (anchor["x"], anchor["y"])
@@ -68,15 +74,11 @@ def plane(axis: Axes, rows: pd.DataFrame, exit_: int, metric: str, appearance: d
             color="white",
             bbox=box,
         )
-    which = "last exit" if exit_ == last else f"exit {exit_}"
-    axis.set_title(f"{which}: {MEASURED[metric]}")
-    axis.set_xlabel("distance (mixed to joint)")
-    axis.grid(False)
 
 
 def surface(axis: Axes, x: np.ndarray, y: np.ndarray, z: np.ndarray, logarithmic: bool) -> None:
     """Filled contours with their scale: a loss falls into the light on a logarithmic one, an accuracy rises into it."""
-    z = np.maximum(z, 1e-6) if logarithmic else 100 * z
+    z = np.ma.masked_invalid(np.maximum(z, 1e-6) if logarithmic else 100 * z)  # a loss may overflow far outside
     low, high = z.min(), max(z.max(), z.min() * (1 + 1e-6) + 1e-9)  # a flat surface still has a scale
     levels = np.geomspace(low, high, LEVELS) if logarithmic else np.linspace(low, high, LEVELS)
     norm = LogNorm(low, high) if logarithmic else Normalize(low, high)
@@ -102,12 +104,11 @@ def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
     on_lines = rows[(rows["part"] == "line") & (rows["metric"] == "train_loss") & (rows["exit"] == last)]
     found = pairs(on_lines)
     for look, (name, group) in zip(_pair_looks(len(found)), found.items(), strict=True):
-        for number, (_, seed) in enumerate(group.groupby("seed")):
-            axis.plot(
-                seed["t"], seed["value"], color=look.colour, linestyle=look.line, label=name if number == 0 else None
-            )
+        for number, (_, runs) in enumerate(group.groupby(["seed", "second_seed"])):
+            label = name if number == 0 else None
+            axis.plot(runs["t"], runs["value"], color=look.colour, linestyle=look.line, label=label)
     if not any(name.startswith("control") for name in found):
-        axis.annotate("no control: one seed", (0.02, 0.02), xycoords="axes fraction", fontsize=7)
+        axis.annotate(frames.no_control(rows), (0.02, 0.02), xycoords="axes fraction", fontsize=7)
     axis.set_yscale("log")
     low, high = axis.get_ylim()
     axis.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend

@@ -37,7 +37,7 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
         "distance: Euclidean, of the backbones' parameters; mean ± standard deviation over pairs of runs",
     ]
     if not data["control"].any():
-        notes.append("no control: one seed")
+        notes.append(frames.no_control(frame))
     return Table(data, {"Barriers between runs, in nats": pd.DataFrame(lines).fillna("–")}, notes)
 
 
