@@ -54,7 +54,7 @@ bench: .venv/.ready  ## the measurements of benchmarks/, one after the other
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 report: .venv/.ready  ## Snakemake's report of what is there; OVERLAY=workflow/overlays/demo.yaml for the demo's
-	$(BIN)/snakemake --report results/report.html $(if $(OVERLAY),--configfile $(OVERLAY))
+	$(BIN)/snakemake --report $(if $(OVERLAY),results/$(basename $(notdir $(OVERLAY))),results)/report.html $(if $(OVERLAY),--configfile $(OVERLAY))
 
 lock: .venv/.ready  ## resolve pyproject.toml anew into envs/requirements.txt
 	$(BIN)/uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

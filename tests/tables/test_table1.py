@@ -300,3 +300,15 @@ def test_costs_really_spent_stand_beside_the_accuracies(build):
     shares = made.data.set_index("budget")["cost_share"]
     for budget, column in (("1.0", "100 %"), ("max", "Max")):
         assert spent[column].tolist() == [f"{100 * shares[budget]:.2f}"]
+
+
+@pytest.mark.parametrize(("variant", "change", "beside"), [("authors", {}, True), ("ztw", {"method": "ztw"}, False)])
+def test_the_papers_value_stands_beside_other_placements_but_not_beside_other_methods(
+    build, public, variant, change, beside
+):
+    public(("small", "joint", 1.0, 0.8, 0.8))
+    other = SMALL | {"variant": variant} | change
+    made = build(run(1), run(1, other), experiments=[SMALL, other])
+    found = made.data[made.data["budget"] == "1.0"].set_index("variant")["published_low"]
+    assert found[""].notna().all()
+    assert found[variant].notna().all() == beside

@@ -91,11 +91,20 @@ def averaged_first(cells: pd.DataFrame, points: pd.DataFrame, backbone: float, c
 
 
 def with_published(data: pd.DataFrame) -> pd.DataFrame:
-    """The paper's value beside each cell that has one, and the difference, 0 inside its interval."""
+    """The paper's value beside each cell that has one, and the difference, 0 inside its interval.
+
+    It stands beside variants, too, that differ in placement alone – the paper's is not public – but not beside other
+    methods or criteria.
+    """
     public = frames.published("table1").rename(columns={"value_low": "published_low", "value_high": "published_high"})
     public = public.assign(budget=public["budget"].astype(str))
     columns = ["experiment", "regime", "budget", "published_low", "published_high", "origin"]
     data = data.merge(public[columns], how="left", on=["experiment", "regime", "budget"])
+    parts = ["dataset", "backbone", "method"]
+    base = data[data["variant"] == ""].drop_duplicates("experiment").set_index("experiment")[parts]
+    same = (data[parts] == base.reindex(data["experiment"]).set_axis(data.index)).all(axis=1)
+    told = ["published_low", "published_high", "origin"]
+    data[told] = data[told].where(same & (data["criterion"] == "confidence"))
     nearest = data["mean"].clip(data["published_low"], data["published_high"])
     return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 
