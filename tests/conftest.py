@@ -12,7 +12,7 @@ import yaml
 # shapes and types that stand in signatures are checked at every call
 jaxtyping.install_import_hook("manyexits", "typechecker.check")
 
-from manyexits import study  # noqa: E402
+from manyexits import resolve, study  # noqa: E402
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,13 +29,13 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def plan():
     """The paper's study."""
-    return study.load(study.read([ROOT / "config.yaml"]))
+    return study.load(resolve.read([ROOT / "config.yaml"]))
 
 
 @pytest.fixture(scope="session")
 def demo():
     """The demo's study."""
-    return study.load(study.read([ROOT / "config.yaml", ROOT / "workflow/overlays/demo.yaml"]))
+    return study.load(resolve.read([ROOT / "config.yaml", ROOT / "workflow/overlays/demo.yaml"]))
 
 
 SMALL = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from manyexits import study
-from manyexits.config import StudyError
+from manyexits import resolve, study
+from manyexits.refusals import StudyError
 
 
 def refused(raw) -> str:
@@ -162,19 +162,19 @@ def test_phases_of_one_job_need_equal_devices_and_precision(raw, field, value):
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("- 1")
     with pytest.raises(StudyError, match="must hold a mapping"):
-        study.read([tmp_path / "a.yaml"])
+        resolve.read([tmp_path / "a.yaml"])
 
 
 def test_a_file_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "a.yaml").write_text("a: [1,\nb: {")
     with pytest.raises(StudyError, match=r"no valid YAML") as caught:
-        study.read([tmp_path / "a.yaml"])
+        resolve.read([tmp_path / "a.yaml"])
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(StudyError, match=r"b\.yaml: No such file"):
-        study.read([tmp_path / "b.yaml"])
+        resolve.read([tmp_path / "b.yaml"])
 
 
 @pytest.mark.parametrize("key", ["seeds", "budgets", "protocols"])

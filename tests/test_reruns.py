@@ -12,7 +12,7 @@ import yaml
 from conftest import SMALL
 from test_dag import stats
 
-from manyexits import study
+from manyexits import resolve
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("study")  # one worker runs the study for all of these tests
@@ -47,7 +47,7 @@ def finished(tmp_path_factory) -> Path:
 
 def rerun(finished: Path, tmp_path: Path, overlay: dict) -> dict[str, int]:
     """Jobs that a change of the configuration reruns."""
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study.merge(STUDY, overlay)))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(resolve.merge(STUDY, overlay)))
     for name in ("results", "data", ".snakemake"):
         if not (tmp_path / name).exists():
             (tmp_path / name).symlink_to(finished / name)

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from manyexits import study
-from manyexits.config import StudyError
+from manyexits import resolve, study
+from manyexits.refusals import StudyError
 
 
 def test_overlays_merge_deeply_and_replace_lists():
-    merged = study.merge({"a": {"b": 1, "c": [1, 2]}, "d": 1}, {"a": {"c": [3]}, "e": 2})
+    merged = resolve.merge({"a": {"b": 1, "c": [1, 2]}, "d": 1}, {"a": {"c": [3]}, "e": 2})
     assert merged == {"a": {"b": 1, "c": [3]}, "d": 1, "e": 2}
 
 
@@ -170,7 +170,7 @@ def test_a_value_stated_anew_never_keeps_the_mark_of_the_one_before(raw):
 def test_a_value_changed_by_an_overlay_is_ours_unless_it_says_otherwise(raw):
     raw["recipes"]["quick"]["origin"] |= {"lr": "P E.1", "batch": "P E.1", "epochs": "P E.1"}
     overlay = {"recipes": {"quick": {"lr": 1e-4, "epochs": 9, "origin": {"epochs": "C"}}}}
-    marks = study.load(study.merge(raw, overlay), raw).study.recipes["quick"].origin
+    marks = study.load(resolve.merge(raw, overlay), raw).study.recipes["quick"].origin
     assert (marks["lr"], marks["epochs"], marks["batch"]) == ("O", "C", "P E.1")
 
 

@@ -202,9 +202,9 @@ def figure(chosen: argparse.Namespace) -> None:
 
 def settings(chosen: argparse.Namespace) -> None:
     """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
-    from manyexits import study
+    from manyexits import resolve, study
 
-    plan = study.load(study.read(chosen.config), study.read(chosen.config[:1]))
+    plan = study.load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
     known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
     if chosen.run_name not in known:
         from manyexits.components import nearest

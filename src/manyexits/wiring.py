@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits import study
+from manyexits import resolve, study
 from manyexits.config import Recipe
 
 GUARD = "MANYEXITS_STUDY"
@@ -29,7 +29,7 @@ class Wiring:
         Raises:
             StudyError: when it is not valid.
         """
-        self.plan = study.load(config, None if base is None else study.read([base]))
+        self.plan = study.load(config, None if base is None else resolve.read([base]))
         self.output = self.plan.study.output
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{study.BACKBONE}"
