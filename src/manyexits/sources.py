@@ -58,6 +58,7 @@ class Members:
         if path.is_dir():
             return
         try:
+            # it stays open as long as this object, which reads members from it on demand
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
             if isinstance(self._archive, zipfile.ZipFile):
                 self._names = {name for name in self._archive.namelist() if not name.endswith("/")}

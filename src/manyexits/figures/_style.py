@@ -36,11 +36,13 @@ SURFACE = "cividis"
 """Colour map whose lightness rises evenly."""
 
 
-def looks(regimes: list[str], colours: dict[str, str]) -> dict[str, Look]:
+def looks(regimes: list[str], colours: dict[str, str] | None = None) -> dict[str, Look]:
     """A look for every regime; `colours` replaces hues."""
     free = iter(OTHERS * len(regimes))
     found = {regime: LOOKS.get(regime) or next(free) for regime in regimes}
-    return {regime: Look(colours.get(regime, look.colour), look.line, look.marker) for regime, look in found.items()}
+    return {
+        regime: Look((colours or {}).get(regime, look.colour), look.line, look.marker) for regime, look in found.items()
+    }
 
 
 @contextmanager

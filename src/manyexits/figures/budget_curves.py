@@ -21,7 +21,7 @@ def figure(
     told: dict[str, Any],
     *,
     criterion: Literal["confidence", "entropy"] = "confidence",
-    colours: dict[str, str] = {},  # noqa: B006
+    colours: dict[str, str] | None = None,
 ) -> Figure:
     """One panel per experiment, under the protocol `shared`."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)

@@ -18,7 +18,7 @@ LEVELS = 15
 MEASURED = {"train_loss": "training loss (nats)", "test_accuracy": "test accuracy (%)"}
 
 
-def figure(frame: pd.DataFrame, told: dict[str, Any], *, colours: dict[str, str] = {}) -> Figure:  # noqa: B006
+def figure(frame: pd.DataFrame, told: dict[str, Any], *, colours: dict[str, str] | None = None) -> Figure:
     """Two rows per experiment: loss and accuracy on the plane at the last, the middle and the first exit; then the
     loss of the last exit on the lines between runs, and every exit's barrier."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)

@@ -23,10 +23,11 @@ def table(
     frame: pd.DataFrame,
     told: dict[str, Any],
     *,
-    protocols: list[Literal["shared", "paper", "geometric"]] = ["shared", "paper"],  # noqa: B006
+    protocols: list[Literal["shared", "paper", "geometric"]] | None = None,
     criterion: Literal["confidence", "entropy"] = "confidence",
 ) -> Table:
-    """Experiments x regimes x budgets for each protocol: mean ± standard deviation over seeds."""
+    """Experiments x regimes x budgets for each protocol (`shared` and `paper` by default): mean ± s.d. over seeds."""
+    protocols = protocols or ["shared", "paper"]
     frame = frame[frame["metric"].isin(["accuracy", "backbone_cost"])]
     data = pd.concat(
         [
