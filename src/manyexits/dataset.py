@@ -129,6 +129,7 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
             "shape": list(raw.train_images.shape[1:]),
             "n": {key: len(value) for key, value in labels.items()},
             "class_names": raw.class_names,
+            "skipped": raw.skipped,
             "per_class": {key: _per_class(value, settings["classes"]) for key, value in labels.items()},
             "mean": mean.tolist(),
             "std": std.tolist(),

@@ -4,14 +4,16 @@ import io
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image, UnidentifiedImageError
+
+from manyexits.provenance import sha256
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 """What the archives' readers raise over changed bytes, besides OSError."""
@@ -29,6 +31,13 @@ class Raw:
     source: str
     """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
     licence: str
+    skipped: list[str] = field(default_factory=list)
+    """Names of damaged files that were left out."""
+
+
+def described(found: Path) -> str:
+    """What was read: a folder's name, or an archive's with its checksum."""
+    return found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
 
 
 def locate(root: Path, candidates: Iterable[str]) -> Path | None:
@@ -61,19 +70,43 @@ class Members:
             # it stays open as long as this object, which reads members from it on demand
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
             if isinstance(self._archive, zipfile.ZipFile):
-                self._names = {name for name in self._archive.namelist() if not name.endswith("/")}
+                listed = self._archive.namelist()
+                self._names = {name for name in listed if not name.endswith("/")}
+                self._folders = {name.rstrip("/") for name in listed if name.endswith("/")}
                 return
-            self._names = {member.name for member in self._archive.getmembers() if member.isfile()}
+            members = self._archive.getmembers()
+            self._names = {member.name for member in members if member.isfile()}
+            self._folders = {member.name.rstrip("/") for member in members if member.isdir()}
             while self._archive.fileobj and self._archive.fileobj.read(2**20):
                 pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
 
-    def names(self) -> list[str]:
-        """All names, sorted."""
+    def names(self, folder: str = "") -> list[str]:
+        """All names that begin with a folder's (which ends in a slash), sorted."""
         if self._archive is None:
-            return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file())
-        return sorted(self._names)
+            below = (self.path / folder).rglob("*")
+            return sorted(str(path.relative_to(self.path)) for path in below if path.is_file())
+        return sorted(name for name in self._names if name.startswith(folder))
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Names of the folders directly inside a folder (which ends in a slash), sorted, empty ones included."""
+        if self._archive is None:
+            inside = (self.path / folder).iterdir() if (self.path / folder).is_dir() else ()
+            return sorted(path.name for path in inside if path.is_dir())
+        paths = self._folders | {name.rsplit("/", 1)[0] for name in self._names if "/" in name}
+        below = (path.removeprefix(folder) for path in paths if path.startswith(folder) and path != folder)
+        return sorted({path.split("/")[0] for path in below})
+
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Name and bytes of some files in the order in which they are stored: going back in a compressed tar would
+        unpack it anew. A folder's files come without their bytes, to be read by whoever needs them."""
+        if self._archive is None:
+            yield from ((name, None) for name in names)
+            return
+        wanted, archive = set(names), self._archive
+        stored = archive.namelist() if isinstance(archive, zipfile.ZipFile) else archive.getnames()
+        yield from ((name, self.read(name)) for name in stored if name in wanted)
 
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
@@ -116,7 +149,14 @@ class Members:
 
 
 def from_hub(
-    identifier: str, image: str, label: str, splits: tuple[str, str], licence: str, missing: ValueError
+    identifier: str,
+    image: str,
+    label: str,
+    splits: tuple[str, str],
+    licence: str,
+    missing: ValueError,
+    view: Callable[[Image.Image], np.ndarray] = np.asarray,
+    configuration: str | None = None,
 ) -> Raw:
     """Read an image dataset through the datasets hub, or from a local folder in the hub's layout.
 
@@ -126,6 +166,8 @@ def from_hub(
         splits: names of the training and the test split.
         licence: of the data.
         missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
+        view: what is kept of an RGB image.
+        configuration: the hub's name of one of several forms of the dataset.
     """
     import datasets
 
@@ -134,7 +176,7 @@ def from_hub(
 
     def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
-            images = [np.asarray(row.convert("RGB")) for row in split[image]]
+            images = [view(row.convert("RGB")) for row in split[image]]
         except (OSError, SyntaxError) as error:
             raise unfit(f"has an image that cannot be read ({error})") from error
         shapes = {each.shape for each in images}
@@ -143,7 +185,7 @@ def from_hub(
         return np.stack(images), np.asarray(split[label], dtype=np.int64)
 
     try:
-        train, test = (datasets.load_dataset(identifier, split=split) for split in splits)
+        train, test = (datasets.load_dataset(identifier, configuration, split=split) for split in splits)
     except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
         raise ValueError(
             f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from manyexits.provenance import sha256
-from manyexits.sources import Members, Raw, from_hub, locate, missing
+from manyexits.sources import Members, Raw, described, from_hub, locate, missing
 
 FOLDER = "cifar-100-binary"
 HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
@@ -31,8 +30,7 @@ def load(root: Path, hub: bool, *, path: str = "cifar-100-binary.tar.gz", hub_id
     prefix = "" if found.is_dir() else f"{FOLDER}/"
     names = members.text(f"{prefix}fine_label_names.txt").split()
     parts = [_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test")]
-    source = found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
-    return Raw(*parts[0], *parts[1], names, source, LICENCE)
+    return Raw(*parts[0], *parts[1], names, described(found), LICENCE)
 
 
 def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
