@@ -111,7 +111,9 @@ def test_features_of_a_frozen_backbone_are_computed_once_and_counted_once(fitted
 def test_cosine_goes_from_the_rate_to_zero_over_the_epoch_limit_and_constant_stays():
     from manyexits.phase import learning_rate
 
-    recipe = {"schedule": "cosine", "lr": 0.4, "epochs": 4}
+    recipe = {"schedule": "cosine", "lr": 0.4, "lr_min": 0.0, "epochs": 4}
+    above = recipe | {"lr_min": 0.1}
+    assert [learning_rate(above, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.25, 0.1])
     assert [learning_rate(recipe, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.2, 0.0])
     assert learning_rate(recipe | {"schedule": "constant"}, 7, 2) == 0.4
 

@@ -69,6 +69,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
                 attempt=chosen.attempt,
                 minutes=chosen.minutes,
                 save_every_s=chosen.save_every,
+                workers=chosen.workers,
             )
         )
     except Interrupted:
@@ -83,7 +84,7 @@ def predict(chosen: argparse.Namespace) -> None:
 
     from manyexits import build, dataset, measure, network, predict
 
-    data = dataset.read(chosen.data)
+    data = dataset.read(chosen.data, chosen.workers)
     model = build.network(chosen.settings["network"], data.shape, seed=0)
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -171,7 +172,7 @@ def analyse(chosen: argparse.Namespace) -> None:
     from manyexits import build, dataset, network, rows
 
     settings = chosen.settings
-    data = dataset.read(chosen.data)
+    data = dataset.read(chosen.data, chosen.workers)
     models = []
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
         model = build.network(settings["network"], data.shape, seed=0)
@@ -237,6 +238,12 @@ SETTINGS: Argument = (
 OUTPUT: Argument = ("--output", {"type": Path, "required": True})
 
 
+WORKERS: Argument = (
+    "--workers",
+    {"type": int, "default": 0, "help": "processes that decode photographs ahead of time (default: 0)"},
+)
+
+
 def _path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
@@ -250,6 +257,7 @@ TRAINING: list[Argument] = [
     ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate, or none (default: tensorboard)"}),
     ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
     ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
+    WORKERS,
     ("--save-every", {"type": float, "default": 60.0, "help": "least seconds between checkpoints (default: 60)"}),
 ]
 
@@ -262,11 +270,11 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     ],
     pretrain: TRAINING,
     train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
-    predict: [SETTINGS, _path("data"), _path("weights"), OUTPUT],
+    predict: [SETTINGS, _path("data"), _path("weights"), WORKERS, OUTPUT],
     count_flops: [SETTINGS, _path("data"), OUTPUT],
     calibrate: [SETTINGS, _path("predictions"), _path("costs"), OUTPUT],
     evaluate: [SETTINGS, _path("predictions"), _path("thresholds"), _path("costs"), OUTPUT],
-    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), OUTPUT],
+    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), WORKERS, OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     settings: [

@@ -19,6 +19,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Channels = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
 
 
 T = TypeVar("T")
@@ -77,6 +78,10 @@ class Dataset(Component):
     """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
     split_seed: int = 42
     """Seed of that split [C]."""
+    mean: Channels | None = None
+    """Means of red, green and blue, in [0, 1]; null: the training split's. Pretrained weights expect their own."""
+    std: Channels | None = None
+    """Standard deviations of the channels, in [0, 1]; null: the training split's."""
 
     @model_validator(mode="after")
     def _options(self) -> "Dataset":
@@ -159,7 +164,9 @@ class Recipe(Resources):
     weight_decay: NotNegative = 0.0
     """Decoupled weight decay of AdamW, L2 penalty of SGD."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over the epoch limit, per step; cosine ends at 0."""
+    """Learning rate over the epoch limit, per step."""
+    lr_min: NotNegative = 0.0
+    """Learning rate at the end of the cosine."""
     clip: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient; null: no clipping."""
     batch: Positive
@@ -178,8 +185,14 @@ class Recipe(Resources):
     """Share of the target that is spread over all classes."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
     """Random crop after zero padding by so many pixels; 0: off."""
+    resized_crop: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Random part of each image, of 3:4 to 4:3, scaled to the view: the least share of the area; null: off."""
     flip: bool = False
     """Random horizontal flip with probability 1/2."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Random rotation by up to so many degrees either way; 0: off."""
+    contrast: NotNegative = 0.0
+    """Random contrast: its factor differs from 1 by up to so much; 0: off."""
     trivial_augment: bool = False
     """TrivialAugmentWide (Mueller and Hutter, 2021)."""
     erasing: Share = 0.0
@@ -188,8 +201,10 @@ class Recipe(Resources):
     """alpha of Mixup's Beta distribution; 0: off."""
     cutmix: NotNegative = 0.0
     """alpha of CutMix's Beta distribution; 0: off."""
+    mix_per: Literal["batch", "element"] = "batch"
+    """Whether a whole batch is mixed alike, or each image by numbers of its own."""
     mix_probability: Share = 1.0
-    """Probability that a batch is mixed."""
+    """Probability that a batch, or an image, is mixed."""
     mix_switch: Share = 0.5
     """Probability of CutMix where both are on."""
     cache_gib: NotNegative = 4.0
@@ -205,6 +220,12 @@ class Recipe(Resources):
                 f"batch {self.batch} cannot be divided by {self.devices} devices x {per_device or 1} images;"
                 " choose a multiple, or other 'devices' or 'per_device_batch'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> "Recipe":
+        if self.crop_padding and self.resized_crop:
+            raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
         return self
 
     @model_validator(mode="after")

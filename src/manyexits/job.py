@@ -47,6 +47,8 @@ class Job:
     minutes: float | None
     """Time limit; a little before it the job saves itself and stops."""
     save_every_s: float
+    workers: int
+    """Processes that decode photographs ahead of time."""
 
 
 def run(job: Job) -> None:
@@ -111,7 +113,7 @@ def _accelerator(job: Job) -> Accelerator:
 def _train(
     job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
-    data = dataset.read(job.data)
+    data = dataset.read(job.data, job.workers)
     network = build.network(job.settings["network"], data.shape, job.settings["seed"])
     if job.backbone:
         load_weights(job.backbone / "model.safetensors", network.backbone)

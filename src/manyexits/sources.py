@@ -1,6 +1,5 @@
 """Finding and reading what publishers ship: a folder, a tar or zip archive, or the datasets hub."""
 
-import io
 import tarfile
 import zipfile
 import zlib
@@ -10,23 +9,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float32, Int64, UInt8
+from PIL import Image
 
+from manyexits.images import Files
+from manyexits.photographs import UNREADABLE, opened
 from manyexits.provenance import sha256
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 """What the archives' readers raise over changed bytes, besides OSError."""
 
 
-@dataclass
-class Raw:
-    """A small image dataset as it came, N images of one size."""
+@dataclass(frozen=True)
+class Part:
+    """The training or the test part of a dataset as it came: N images of one size, or photographs that stay files."""
 
-    train_images: UInt8[np.ndarray, "n h w 3"]
-    train_labels: Int64[np.ndarray, " n"]
-    test_images: UInt8[np.ndarray, "m h w 3"]
-    test_labels: Int64[np.ndarray, " m"]
+    images: UInt8[np.ndarray, "n h w 3"] | Files
+    labels: Int64[np.ndarray, " n"]
+    moments: Int64[np.ndarray, "n 2 3"] | None = None
+    """Sums of the bytes and of their squares over each photograph's evaluation view, per channel."""
+    sha256: str | None = None
+    """Of the photographs' own checksums, in order."""
+
+    def statistics(
+        self, indices: Int64[np.ndarray, " m"]
+    ) -> tuple[Float32[np.ndarray, " 3"], Float32[np.ndarray, " 3"]]:
+        """Mean and standard deviation per channel in [0, 1], exact: all sums are of whole numbers."""
+        height, width = self.images.shape[1:3]
+        if self.moments is None:
+            assert isinstance(self.images, np.ndarray)
+            chosen = self.images[indices]
+            counts = np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
+            total, squares = counts @ np.arange(256), counts @ np.arange(256) ** 2
+        else:
+            total, squares = self.moments[indices].sum(0)
+        n = len(indices) * height * width
+        mean = total / n / 255
+        variance = squares / n / 255**2 - mean**2
+        return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An image dataset as it came."""
+
+    train: Part
+    test: Part
     class_names: list[str]
     source: str
     """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
@@ -136,9 +164,8 @@ class Members:
         """One image in RGB, whatever mode it is stored in."""
         data = self.read(name)
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            return np.asarray(opened(data))
+        except UNREADABLE as error:
             raise ValueError(
                 f"{self.path}: the image {name} cannot be read ({error}); get the dataset again"
             ) from error
@@ -174,7 +201,7 @@ def from_hub(
     def unfit(what: str) -> ValueError:
         return ValueError(f"the hub's {identifier} {what}; name another one as hub_id in config.yaml")
 
-    def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
+    def part(split: Any) -> Part:
         try:
             images = [view(row.convert("RGB")) for row in split[image]]
         except (OSError, SyntaxError) as error:
@@ -182,7 +209,7 @@ def from_hub(
         shapes = {each.shape for each in images}
         if len(shapes) != 1:
             raise unfit(f"has images of {len(shapes)} sizes")
-        return np.stack(images), np.asarray(split[label], dtype=np.int64)
+        return Part(np.stack(images), np.asarray(split[label], dtype=np.int64))
 
     try:
         train, test = (datasets.load_dataset(identifier, configuration, split=split) for split in splits)
@@ -193,4 +220,4 @@ def from_hub(
     for split in (train, test):
         if not {image, label} <= set(split.column_names):
             raise unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
-    return Raw(*arrays(train), *arrays(test), list(train.features[label].names), f"hub: {identifier}", licence)
+    return Raw(part(train), part(test), list(train.features[label].names), f"hub: {identifier}", licence)

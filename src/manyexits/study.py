@@ -17,9 +17,9 @@ from manyexits.refusals import StudyError, explain, known
 from manyexits.resolve import remarked, resolve
 
 VERSIONS = {
-    "prepare": 1,
-    "pretrain": 1,
-    "train": 1,
+    "prepare": 2,
+    "pretrain": 2,
+    "train": 2,
     "predict": 1,
     "count_flops": 1,
     "calibrate": 1,

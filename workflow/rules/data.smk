@@ -11,7 +11,7 @@ rule prepare:
         f"{STUDY.data}/logs/{{dataset}}.log",
     benchmark:
         f"{STUDY.data}/benchmarks/{{dataset}}.tsv"
-    threads: 1
+    threads: 8
     resources:
         mem_mb=16000,
         runtime=120,

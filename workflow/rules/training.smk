@@ -31,7 +31,7 @@ rule pretrain:
         "manyexits pretrain --settings {params.settings:q} --data {params.data:q} --output {params.folder:q}"
         " --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
         " --tracker {resources.tracker}"
-        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} --workers {threads} 2> {log:q}"
 
 
 rule train:
@@ -66,4 +66,4 @@ rule train:
         "manyexits train --settings {params.settings:q} --data {params.data:q} {params.backbone}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
         " --tracker {resources.tracker}"
-        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} --workers {threads} 2> {log:q}"

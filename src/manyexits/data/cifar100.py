@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from manyexits.sources import Members, Raw, described, from_hub, locate, missing
+from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
 
 FOLDER = "cifar-100-binary"
 HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
@@ -29,11 +29,11 @@ def load(root: Path, hub: bool, *, path: str = "cifar-100-binary.tar.gz", hub_id
     members = Members(found)
     prefix = "" if found.is_dir() else f"{FOLDER}/"
     names = members.text(f"{prefix}fine_label_names.txt").split()
-    parts = [_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test")]
-    return Raw(*parts[0], *parts[1], names, described(found), LICENCE)
+    train, test = (_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test"))
+    return Raw(train, test, names, described(found), LICENCE)
 
 
-def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _records(members: Members, name: str, classes: int) -> Part:
     data = np.frombuffer(members.read(name), dtype=np.uint8)
     if len(data) == 0 or len(data) % RECORD:
         raise ValueError(
@@ -47,4 +47,4 @@ def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.
             " it is damaged, get it again"
         )
     images = records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), labels
+    return Part(np.ascontiguousarray(images), labels)

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from manyexits import photographs
-from manyexits.sources import Members, Raw, described, from_hub, locate, missing
+from manyexits.collection import by_class, collect
+from manyexits.photographs import view
+from manyexits.sources import Members, Raw, from_hub, locate, missing
 
 HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
 LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
@@ -36,6 +37,7 @@ def load(
     path: str = "imagenette2.tgz",
     pixels: Annotated[int, Field(ge=1)] = 224,
     per_class: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = None,
+    store: Literal["arrays", "index"] = "arrays",
     damaged: Literal["refuse", "skip"] = "refuse",
     hub_id: str = "frgfm/imagenette",
     hub_form: str = "full_size",
@@ -47,6 +49,7 @@ def load(
         path: archive or folder below root.
         pixels: side of the view: the short side is scaled to it, the centre cut out.
         per_class: a subset, the first training and test photographs of each class by name; null: all.
+        store: arrays holds all views; an index leaves the photographs where they are, for workers to decode.
         damaged: whether photographs that cannot be read end the preparation or are left out, named in the manifest.
         hub_id, hub_form: the hub's name of the dataset and of the release with the largest photographs.
 
@@ -57,17 +60,13 @@ def load(
     found = locate(root, candidates)
     absent = missing("Imagenette", root, candidates, HOME)
     if found is None and hub:
-        view = partial(photographs.view, pixels=pixels)
-        return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, view, hub_form)
+        views = partial(view, pixels=pixels)
+        return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, views, hub_form)
     if found is None:
         raise absent
     members = Members(found)
     top = "" if members.folders("train/") else f"{(members.folders() or ['imagenette2'])[0]}/"
-    train, held_out = (photographs.by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
+    train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
-        train, held_out = train.first(per_class[0]), held_out.first(per_class[1])
-    images, train = photographs.views(members, train, pixels, damaged)
-    test_images, held_out = photographs.views(members, held_out, pixels, damaged)
-    skipped = train.skipped + held_out.skipped
-    names = list(CLASSES.values())
-    return Raw(images, train.labels, test_images, held_out.labels, names, described(found), LICENCE, skipped)
+        train, test = train.first(per_class[0]), test.first(per_class[1])
+    return collect(members, train, test, list(CLASSES.values()), LICENCE, pixels=pixels, store=store, damaged=damaged)
