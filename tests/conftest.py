@@ -154,8 +154,10 @@ def fitted(prepared, tmp_path):
     from manyexits.cost import count_network
     from manyexits.methods import sdn
 
-    def fit(settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False):
-        read = dataset.read(data)
+    def fit(
+        settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False, workers=0
+    ):
+        read = dataset.read(data, workers)
         model = model or build.network(settings["network"], read.shape, settings["seed"])
         progress = train.fit(
             model,

@@ -5,10 +5,9 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
+import publishers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +16,6 @@ from sklearn.model_selection import train_test_split
 
 from manyexits import atomic, dataset
 from manyexits.sources import Part, Raw
-
-sys.path.insert(0, str(Path(__file__).parent / "data"))
-import publishers
 
 SETTINGS = {
     "dataset": "cifar100",

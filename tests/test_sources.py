@@ -3,19 +3,16 @@
 import io
 import re
 import socket
-import sys
 from pathlib import Path
 
 import numpy as np
+import publishers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from manyexits import sources
-
-sys.path.insert(0, str(Path(__file__).parent / "data"))
-import publishers
 
 ABSENT = ValueError("Pictures is missing: looked for /there/pictures; get it from example.org")
 

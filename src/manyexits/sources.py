@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,8 @@ class Members:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._stored: dict[str, str] = {}
+        """Name -> the archive's own form of it, which may begin with "./", in the order in which they are stored."""
         self._archive: tarfile.TarFile | zipfile.ZipFile | None = None
         if path.is_dir():
             return
@@ -99,12 +102,12 @@ class Members:
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
             if isinstance(self._archive, zipfile.ZipFile):
                 listed = self._archive.namelist()
-                self._names = {name for name in listed if not name.endswith("/")}
-                self._folders = {name.rstrip("/") for name in listed if name.endswith("/")}
+                self._stored = {normpath(name): name for name in listed if not name.endswith("/")}
+                self._folders = {normpath(name) for name in listed if name.endswith("/")}
                 return
             members = self._archive.getmembers()
-            self._names = {member.name for member in members if member.isfile()}
-            self._folders = {member.name.rstrip("/") for member in members if member.isdir()}
+            self._stored = {normpath(member.name): member.name for member in members if member.isfile()}
+            self._folders = {normpath(member.name) for member in members if member.isdir()}
             while self._archive.fileobj and self._archive.fileobj.read(2**20):
                 pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
@@ -115,14 +118,14 @@ class Members:
         if self._archive is None:
             below = (self.path / folder).rglob("*")
             return sorted(str(path.relative_to(self.path)) for path in below if path.is_file())
-        return sorted(name for name in self._names if name.startswith(folder))
+        return sorted(name for name in self._stored if name.startswith(folder))
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly inside a folder (which ends in a slash), sorted, empty ones included."""
         if self._archive is None:
             inside = (self.path / folder).iterdir() if (self.path / folder).is_dir() else ()
             return sorted(path.name for path in inside if path.is_dir())
-        paths = self._folders | {name.rsplit("/", 1)[0] for name in self._names if "/" in name}
+        paths = self._folders - {"."} | {name.rsplit("/", 1)[0] for name in self._stored if "/" in name}
         below = (path.removeprefix(folder) for path in paths if path.startswith(folder) and path != folder)
         return sorted({path.split("/")[0] for path in below})
 
@@ -132,20 +135,18 @@ class Members:
         if self._archive is None:
             yield from ((name, None) for name in names)
             return
-        wanted, archive = set(names), self._archive
-        stored = archive.namelist() if isinstance(archive, zipfile.ZipFile) else archive.getnames()
-        yield from ((name, self.read(name)) for name in stored if name in wanted)
+        wanted = set(names)
+        yield from ((name, self.read(name)) for name in self._stored if name in wanted)  # a dict keeps its order
 
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
         try:
             if self._archive is None:
                 return (self.path / name).read_bytes()
-            if name not in self._names:
-                raise KeyError(name)
+            stored = self._stored[name]
             if isinstance(self._archive, zipfile.ZipFile):
-                return self._archive.read(name)
-            file = self._archive.extractfile(name)
+                return self._archive.read(stored)
+            file = self._archive.extractfile(stored)
             assert file is not None, "only regular files are listed"
             return file.read()
         except (KeyError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
