@@ -63,7 +63,8 @@ def _check_options(entry: Component, kind: str, name: str) -> None:
             raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
     checked = model.model_validate(entry.__pydantic_extra__)
     entry.__pydantic_extra__.clear()
-    entry.__pydantic_extra__.update(checked.model_dump())
+    # what is not set is left out: a component's new option that defaults to null changes no run that knows it not
+    entry.__pydantic_extra__.update(checked.model_dump(exclude_none=True))
 
 
 class Dataset(Component):
@@ -99,7 +100,7 @@ class Backbone(Component):
     def n_blocks(self) -> int | None:
         """Number of blocks, where the options tell it."""
         blocks = self.options.get("blocks")
-        return sum(blocks) if blocks else None
+        return sum(blocks) if blocks else self.options.get("n_blocks")
 
 
 class Method(Component):
@@ -333,6 +334,11 @@ class Study(Strict):
                         f"{key}.recipes: the phases of regime {regime} run in one job; give them equal {field!r}"
                     )
         blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
+        if blocks is not None and total is None:
+            raise StudyError(
+                f"{key}.placement: {experiment.placement!r} goes by the number of blocks, which {experiment.backbone!r}"
+                " does not state; give the backbone its n_blocks"
+            )
         if blocks is not None and total not in blocks:
             raise StudyError(
                 f"{key}.placement: {experiment.placement!r} has no entry for the {total} blocks of"
