@@ -85,15 +85,36 @@ class Dataset(Component):
         return self
 
 
+class Weights(Strict):
+    """Pretrained weights as their publisher ships them: a plain state dict of torchvision or timm."""
+
+    file: Annotated[str, Field(pattern=r"\.(pth|pt|bin|safetensors)$")]
+    """File below data_root, or in the hub's repository."""
+    hub: str | None = None
+    """Id of a repository of the Hugging Face hub, where `file` is fetched if data_root has none; null: never."""
+    home: str
+    """Where a person gets the file."""
+    licence: str
+    """Licence of the weights."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
+
+
 class Backbone(Component):
     """A network cut into stages."""
 
     family: str
     """File name in src/manyexits/backbones."""
+    weights: Name | None = None
+    """Entry of `weights` that phase 1, or a regime without one, starts from; null: from scratch."""
+    classifier: Literal["new", "kept"] | None = None
+    """Whether the layer that gives the logits is drawn anew or taken from the weights; stated exactly with them."""
 
     @model_validator(mode="after")
     def _options(self) -> "Backbone":
         _check_options(self, "backbones", self.family)
+        if (self.weights is None) != (self.classifier is None):
+            raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
         return self
 
     @property
@@ -275,6 +296,7 @@ class Study(Strict):
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
     datasets: dict[Name, Dataset] = {}
+    weights: dict[Name, Weights] = {}
     backbones: dict[Name, Backbone] = {}
     methods: dict[Name, Method] = {}
     placements: dict[Name, Placement] = {}
@@ -294,6 +316,9 @@ class Study(Strict):
                 raise ValueError(
                     f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
                 )
+        for name, backbone in self.backbones.items():
+            if backbone.weights is not None:
+                known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
         for name, given in self.analyses.items():
             known("analyses", name, components.names("analysis"))
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)

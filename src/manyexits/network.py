@@ -121,16 +121,25 @@ def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:
     atomic.write(path, lambda file: file.write(save(weights, about)))
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict in safetensors.
+
+    Raises:
+        ValueError: when the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+
+
 def load_weights(path: Path, module: nn.Module) -> None:
     """Read what `save_weights` wrote.
 
     Raises:
         ValueError: when the file is damaged or belongs to another network.
     """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+    weights = read_weights(path)
     own = module.state_dict()
     wrong = sorted({*own} ^ {*weights}) or [name for name in own if own[name].shape != weights[name].shape]
     if wrong:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import timm
 import torch
 from pydantic import Field
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from manyexits.backbones import Backbone
@@ -29,6 +30,24 @@ ARGUMENTS = {
 }
 """Our options -> timm's arguments. torchvision's ViT has one `dropout` where timm has the two: after the position
 embedding, and after the attention's and both of the MLP's linear layers."""
+
+TORCHVISION = {
+    "class_token": "cls_token",
+    "conv_proj.": "patch_embed.proj.",
+    "encoder.pos_embedding": "pos_embed",
+    "encoder.layers.encoder_layer_": "blocks.",
+    ".ln_1.": ".norm1.",
+    ".self_attention.in_proj_": ".attn.qkv.",
+    ".self_attention.out_proj.": ".attn.proj.",
+    ".ln_2.": ".norm2.",
+    ".mlp.0.": ".mlp.fc1.",
+    ".mlp.linear_1.": ".mlp.fc1.",
+    ".mlp.3.": ".mlp.fc2.",
+    ".mlp.linear_2.": ".mlp.fc2.",
+    "encoder.ln.": "norm.",
+    "heads.head.": "head.",
+}
+"""Parts of the names in torchvision's ViT -> in timm's; its file of ViT-B/16 still has `linear_1` and `linear_2`."""
 
 
 class NoChainError(ValueError):
@@ -75,6 +94,25 @@ class Chain(Backbone):
         self.class_token = getattr(model, "cls_token", None) is not None
         self.prefix = getattr(model, "num_prefix_tokens", 0)
         """Tokens that stand before those of the patches: class token, distillation token, registers."""
+        self.resample = False
+        """Whether position embeddings of weights for another image size are resampled."""
+
+    def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of timm, or of torchvision's ViT, under timm's names.
+
+        Where the backbone says so, position embeddings for another number of patches are resampled as timm does it.
+        """
+        if "class_token" in weights:
+            weights = {_of_torchvision(name): value for name, value in weights.items()}
+        stem: Any = self.get_submodule("stages.0.0.model")
+        if self.resample and "pos_embed" in weights and weights["pos_embed"].shape[1] != stem.pos_embed.shape[1]:
+            resampled = resample_abs_pos_embed(
+                weights["pos_embed"],
+                new_size=list(stem.patch_embed.grid_size),
+                num_prefix_tokens=0 if stem.no_embed_class else self.prefix,
+            )
+            weights = weights | {"pos_embed": resampled}
+        return weights
 
     def tap(self, state: Tensor) -> Tensor:
         """A map as it is; of tokens the class token (B, D), or the mean over the patches where there is none."""
@@ -93,6 +131,7 @@ def build(
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    resample_positions: bool = False,
 ) -> Backbone:
     """A model of timm as stages, without pretrained weights.
 
@@ -105,6 +144,8 @@ def build(
         dropout: after the position embedding and every linear layer of attention and MLP, as torchvision's ViT has it.
         attention_dropout: on the attention weights.
         drop_path: rate of stochastic depth at the last block, rising from 0 at the first.
+        resample_positions: whether position embeddings of pretrained weights for another image size are resampled;
+            otherwise such weights are refused.
 
     Raises:
         ValueError: for a name that timm does not know, an option that the model does not take, a number of blocks that
@@ -129,6 +170,9 @@ def build(
         raise NoChainError(name, f"its parts do not run alone ({str(error).partition(chr(10))[0]})") from error
     if n_blocks not in (None, len(chain.stages)):
         raise ValueError(f"timm's {name} has {len(chain.stages)} blocks, not {n_blocks}; correct n_blocks")
+    if resample_positions and getattr(model, "pos_embed", None) is None:
+        raise ValueError(f"timm's {name} has no position embedding; remove resample_positions")
+    chain.resample = resample_positions
     chain.train()
     return chain
 
@@ -167,6 +211,13 @@ def _cut(name: str, model: Any, images: Tensor, size: int | None) -> Chain:
     if lost := sorted(set(model.state_dict()) - set(chain.original)):
         raise NoChainError(name, f"{lost[0]} stands neither in its blocks nor before or after them")
     return chain
+
+
+def _of_torchvision(name: str) -> str:
+    """timm's name of a weight of torchvision's VisionTransformer, before or after it renamed the MLP's layers."""
+    for theirs, here in TORCHVISION.items():
+        name = name.replace(theirs, here)
+    return name
 
 
 def _entries(part: nn.Module) -> list[nn.Module]:
