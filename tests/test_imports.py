@@ -16,7 +16,8 @@ LIGHT = (
 DRAWING = {"frames", "tables", "figures", *LIGHT}
 COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection".split()}
 MACHINERY = set(
-    "network build cost augment moves trivial measure phase train stopping checkpoint console job dataset".split()
+    "network weights build cost measure phase train stopping checkpoint console job dataset".split()
+    + "augment moves trivial".split()
 )
 
 

@@ -38,6 +38,13 @@ def prepare(chosen: argparse.Namespace) -> None:
     dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
 
 
+def weights(chosen: argparse.Namespace) -> None:
+    """read pretrained weights as their publisher ships them and write safetensors and manifest"""
+    from manyexits import weights
+
+    weights.fetch(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
+
+
 def pretrain(chosen: argparse.Namespace) -> int:
     """phase 1: train the backbone alone"""
     return _training(chosen, None)
@@ -62,6 +69,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
                 settings=chosen.settings,
                 data=chosen.data,
                 backbone=backbone,
+                weights=chosen.weights,
                 output=chosen.output,
                 checkpoints=chosen.checkpoints,
                 tracking=chosen.tracking,
@@ -213,7 +221,10 @@ def settings(chosen: argparse.Namespace) -> None:
         raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
     experiment, regime, seed = chosen.run_name.split("/")
     names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
-    told = {"prepare": json.loads(plan.settings("prepare", dataset=plan.experiment(experiment).dataset))}
+    entry = plan.experiment(experiment)
+    told = {"prepare": json.loads(plan.settings("prepare", dataset=entry.dataset))}
+    if pretrained_weights := plan.study.backbones[entry.backbone].weights:
+        told["weights"] = json.loads(plan.settings("weights", weights=pretrained_weights))
     if phase_1 := plan.pretrained(experiment, regime):
         told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
     for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
@@ -248,9 +259,17 @@ def _path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
 
+RAW: list[Argument] = [
+    SETTINGS,
+    ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
+    ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
+    OUTPUT,
+]
+
 TRAINING: list[Argument] = [
     SETTINGS,
     _path("data", help="prepared dataset"),
+    _path("weights", required=False, help="pretrained weights to start from, as `weights` wrote them"),
     _path("output", help="folder of model.safetensors, history.csv and run.json"),
     _path("checkpoints", help="folder below which the run saves itself"),
     _path("tracking", required=False, help="folder of the tracker's files"),
@@ -262,12 +281,8 @@ TRAINING: list[Argument] = [
 ]
 
 VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
-    prepare: [
-        SETTINGS,
-        ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
-        ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
-        OUTPUT,
-    ],
+    prepare: RAW,
+    weights: RAW,
     pretrain: TRAINING,
     train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
     predict: [SETTINGS, _path("data"), _path("weights"), WORKERS, OUTPUT],

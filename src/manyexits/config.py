@@ -64,7 +64,8 @@ def _check_options(entry: Component, kind: str, name: str) -> None:
             raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
     checked = model.model_validate(entry.__pydantic_extra__)
     entry.__pydantic_extra__.clear()
-    entry.__pydantic_extra__.update(checked.model_dump())
+    # what is not set is left out: a component's new option that defaults to null changes no run that knows it not
+    entry.__pydantic_extra__.update(checked.model_dump(exclude_none=True))
 
 
 class Dataset(Component):
@@ -89,22 +90,43 @@ class Dataset(Component):
         return self
 
 
+class Weights(Strict):
+    """Pretrained weights as their publisher ships them: a plain state dict of torchvision or timm."""
+
+    file: Annotated[str, Field(pattern=r"\.(pth|pt|bin|safetensors)$")]
+    """File below data_root, or in the hub's repository."""
+    hub: str | None = None
+    """Id of a repository of the Hugging Face hub, where `file` is fetched if data_root has none; null: never."""
+    home: str
+    """Where a person gets the file."""
+    licence: str
+    """Licence of the weights."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
+
+
 class Backbone(Component):
     """A network cut into stages."""
 
     family: str
     """File name in src/manyexits/backbones."""
+    weights: Name | None = None
+    """Entry of `weights` that phase 1, or a regime without one, starts from; null: from scratch."""
+    classifier: Literal["new", "kept"] | None = None
+    """Whether the layer that gives the logits is drawn anew or taken from the weights; stated exactly with them."""
 
     @model_validator(mode="after")
     def _options(self) -> "Backbone":
         _check_options(self, "backbones", self.family)
+        if (self.weights is None) != (self.classifier is None):
+            raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
         return self
 
     @property
     def n_blocks(self) -> int | None:
         """Number of blocks, where the options tell it."""
         blocks = self.options.get("blocks")
-        return sum(blocks) if blocks else None
+        return sum(blocks) if blocks else self.options.get("n_blocks")
 
 
 class Method(Component):
@@ -295,6 +317,7 @@ class Study(Strict):
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
     datasets: dict[Name, Dataset] = {}
+    weights: dict[Name, Weights] = {}
     backbones: dict[Name, Backbone] = {}
     methods: dict[Name, Method] = {}
     placements: dict[Name, Placement] = {}
@@ -314,6 +337,9 @@ class Study(Strict):
                 raise ValueError(
                     f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
                 )
+        for name, backbone in self.backbones.items():
+            if backbone.weights is not None:
+                known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
         for name, given in self.analyses.items():
             known("analyses", name, components.names("analysis"))
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
@@ -354,6 +380,11 @@ class Study(Strict):
                         f"{key}.recipes: the phases of regime {regime} run in one job; give them equal {field!r}"
                     )
         blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
+        if blocks is not None and total is None:
+            raise StudyError(
+                f"{key}.placement: {experiment.placement!r} goes by the number of blocks, which {experiment.backbone!r}"
+                " does not state; give the backbone its n_blocks"
+            )
         if blocks is not None and total not in blocks:
             raise StudyError(
                 f"{key}.placement: {experiment.placement!r} has no entry for the {total} blocks of"
