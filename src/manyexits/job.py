@@ -50,7 +50,7 @@ class Job:
     """Time limit; a little before it the job saves itself and stops."""
     save_every_s: float
     workers: int
-    """Processes that decode photographs ahead of time."""
+    """Processes that decode photographs ahead of time, over all ranks."""
 
 
 def run(job: Job) -> None:
@@ -117,7 +117,7 @@ def _accelerator(job: Job) -> Accelerator:
 def _train(
     job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
-    data = dataset.read(job.data, job.workers)
+    data = dataset.read(job.data, job.workers // accelerator.num_processes)
     network = build.network(job.settings["network"], data.shape, job.settings["seed"])
     if job.backbone:
         load_weights(job.backbone / "model.safetensors", network.backbone)
