@@ -363,12 +363,13 @@ def test_the_workflow_makes_the_weights_before_what_starts_from_them(pretrained,
     torch.save(state, tmp_path / "raw/made.pth")
     (tmp_path / "config.yaml").write_text(json.dumps(pretrained | {"data_root": "raw", "hub": False}))
     runs = [f"results/runs/small/{regime}/s1/model.safetensors" for regime in ("joint", "mixed")]
-    shown = snakemake(tmp_path, "-n", "-p", *runs, MANYEXITS_DATA_ROOT="").stdout
+    done = snakemake(tmp_path, "-n", "-p", *runs, MANYEXITS_DATA_ROOT="")
+    shown = done.stdout + done.stderr
     assert stats(shown) == {"prepare": 1, "weights": 1, "pretrain": 1, "train": 2}
-    commands = [line for line in shown.splitlines() if line.strip().startswith("manyexits ")]
+    commands = re.findall(r"manyexits (\w+) (--settings .*)", shown)
     start = "--weights data/weights/made/model.safetensors"
-    assert sorted(line.split()[1] for line in commands if start in line) == ["pretrain", "train"]
-    (mixed,) = (line for line in commands if "--backbone" in line)
+    assert sorted(verb for verb, options in commands if start in options) == ["pretrain", "train"]
+    (mixed,) = (options for _, options in commands if "--backbone" in options)
     assert start not in mixed
 
     done = snakemake(tmp_path, "-c1", "data/weights/made/manifest.json", "--show-failed-logs", MANYEXITS_DATA_ROOT="")
