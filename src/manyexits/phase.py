@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from manyexits import augment
+from manyexits import augment, ranks
 from manyexits.cost import Costs
 from manyexits.dataset import Prepared
 from manyexits.measure import EVALUATION_BATCH, measure
@@ -54,6 +54,7 @@ class Phase:
 
         network.to(accelerator.device)
         network.freeze(frozen(self.name))
+        self.part_norms = ranks.join_norms(network)
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         accelerator.gradient_accumulation_steps = self.accumulation
         self.model, self.optimizer = accelerator.prepare(network, _optimizer(self.recipe, learned))
@@ -97,8 +98,9 @@ class Phase:
         chosen = order[step * self.batch : (step + 1) * self.batch]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, (epoch - 1) * self.steps + step, self.steps)
-        for number, positions in enumerate(self.slices()):
-            torch.manual_seed(int(generator.integers(2**62)) + 1000 * self.accelerator.process_index + number)
+        noise = int(generator.integers(2**62))
+        for number, positions in self.slices():
+            torch.manual_seed(noise + number)
             images, features, targets = self.inputs(chosen, draws, mix, positions)
             with self.accelerator.accumulate(self.model):
                 logits = self.model(images, self.exits, features)
@@ -111,11 +113,14 @@ class Phase:
                 self.optimizer.zero_grad()
             self.sums += torch.stack(losses).detach() / self.accumulation
 
-    def slices(self) -> Iterator[Int[np.ndarray, " p"]]:
-        """Positions in the effective batch that this rank works on, pass by pass."""
-        first = self.accelerator.process_index * self.accumulation
-        for number in range(first, first + self.accumulation):
-            yield np.arange(number * self.per_device, (number + 1) * self.per_device)
+    def slices(self) -> Iterator[tuple[int, Int[np.ndarray, " p"]]]:
+        """Slices of the effective batch that this rank works on, pass by pass: number and positions.
+
+        Neighbouring slices go to the ranks of one pass, so that a pass holds what it would if one process ran it.
+        """
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        for number in range(rank, ranks * self.accumulation, ranks):
+            yield number, np.arange(number * self.per_device, (number + 1) * self.per_device)
 
     def inputs(
         self,
@@ -150,7 +155,8 @@ class Phase:
             ValueError: with epoch, phase and learning rate.
         """
         learned = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
-        if not all(bool(torch.isfinite(values).all()) for values in (self.sums, *learned)):
+        lost = torch.stack([~torch.isfinite(values).all() for values in (self.sums, *learned)]).sum()
+        if self.accelerator.reduce(lost, reduction="sum") > 0:
             rate = self.optimizer.param_groups[0]["lr"]
             raise ValueError(
                 f"the loss is no longer a number in phase {self.name}, epoch {epoch}, at learning rate {rate:.3g};"
@@ -161,12 +167,9 @@ class Phase:
         """Loss and accuracy of every exit on the validation split, with evaluation transforms.
 
         The ranks share the split. They run the bare network: its distributed wrapper would wait at every batch for
-        ranks that have none left. The first rank's BatchNorm statistics, which are the ones saved, count for all.
+        ranks that have none left.
         """
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
-        if ranks > 1:
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, src=0)
         self.network.eval()
         loss, right, _ = measure(self.network, self.data.validation, self.mean, self.std, rank, ranks)
         self.network.train()
@@ -189,9 +192,10 @@ class Phase:
         self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
 
     def finish(self) -> None:
-        """Restore the best weights and let go of the wrapping and the optimiser."""
+        """Restore the best weights and let go of the wrapping, the joined BatchNorms and the optimiser."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        self.part_norms()
         self.network.load_state_dict(self.best)
 
     def state(self) -> dict[str, Any]:

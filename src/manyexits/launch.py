@@ -1,0 +1,42 @@
+"""Start the ranks of one training: one process for each device, all on this machine.
+
+Their number is the recipe's; nothing that a scheduler puts into the environment has a say in it.
+"""
+
+import logging
+import tempfile
+
+from torch.distributed import run
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, get_error_handler
+
+SAVING_S = 30
+"""Time that ranks have to save themselves after SIGTERM; Slurm gives as much (KillWait)."""
+
+
+def launch(ranks: int, arguments: list[str]) -> int:
+    """Run `manyexits` with these arguments in several ranks, and return what the first of them to fail returned.
+
+    SIGTERM and SIGINT are handed on; ranks whose sibling has failed are ended.
+
+    Raises:
+        ValueError: with the sentence that a rank has left by `tell`.
+    """
+    logging.disable()  # in thirty lines it says again what the ranks say themselves
+    with tempfile.TemporaryDirectory() as log:
+        told = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
+        try:
+            run.run(run.parse_args([*told, "-m", "manyexits", *arguments]))
+        except ChildFailedError as error:
+            _, failure = error.get_first_failure()
+            if isinstance(failure.error_file_data["message"], dict):
+                raise ValueError(failure.message.partition(": ")[2]) from None
+            return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+        except SignalException as signal:
+            return 128 + signal.sigval
+    return 0
+
+
+def tell(error: Exception) -> None:
+    """From a rank: leave an error for `launch`, which says it once for all ranks."""
+    get_error_handler().record_exception(error)
