@@ -24,13 +24,14 @@ def launch(ranks: int, arguments: list[str]) -> int:
     """
     logging.disable()  # in thirty lines it says again what the ranks say themselves
     with tempfile.TemporaryDirectory() as log:
-        told = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
+        options = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
         try:
-            run.run(run.parse_args([*told, "-m", "manyexits", *arguments]))
+            run.run(run.parse_args([*options, "-m", "manyexits", *arguments]))
         except ChildFailedError as error:
             _, failure = error.get_first_failure()
-            if isinstance(failure.error_file_data["message"], dict):
-                raise ValueError(failure.message.partition(": ")[2]) from None
+            told = failure.error_file_data["message"]
+            if isinstance(told, dict):
+                raise ValueError(told["message"].partition(": ")[2]) from None
             return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
         except SignalException as signal:
             return 128 + signal.sigval

@@ -54,7 +54,7 @@ class Phase:
 
         network.to(accelerator.device)
         network.freeze(frozen(self.name))
-        self.part_norms = ranks.join_norms(network)
+        self.part_norms = ranks.join_norms(network, accelerator.device)
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         accelerator.gradient_accumulation_steps = self.accumulation
         self.model, self.optimizer = accelerator.prepare(network, _optimizer(self.recipe, learned))

@@ -29,7 +29,7 @@ def first(work: Callable[[], object]) -> None:
         raise wrong[0]
 
 
-def join_norms(network: nn.Module) -> Callable[[], None]:
+def join_norms(network: nn.Module, device: torch.device) -> Callable[[], None]:
     """Let every BatchNorm that learns see the batch of all ranks, and return the function that undoes it.
 
     A module changes its class and nothing else: its parameters, buffers, name and place stay.
@@ -37,14 +37,14 @@ def join_norms(network: nn.Module) -> Callable[[], None]:
     Raises:
         ValueError: for a kind of BatchNorm that would lose something by it.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
-    kinds = [type(norm) for norm in norms]
     if count() == 1:
         return lambda: None
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    kinds = [type(norm) for norm in norms]
     if other := [kind.__name__ for kind in kinds if kind not in PLAIN]:
         raise ValueError(f"{other[0]} cannot be trained on several devices; set devices: 1 in the recipe")
     for norm in norms:
-        norm.__class__ = JoinedBatchNorm
+        norm.__class__ = JoinedOnGpu if device.type == "cuda" else JoinedOnCpu
 
     def part() -> None:
         for norm, kind in zip(norms, kinds, strict=True):
@@ -53,14 +53,21 @@ def join_norms(network: nn.Module) -> Callable[[], None]:
     return part
 
 
-class JoinedBatchNorm(nn.SyncBatchNorm):
-    """BatchNorm over the batch of all ranks: torch's own on a GPU, and on the CPU, where torch has none, this one."""
+class JoinedOnGpu(nn.SyncBatchNorm):
+    """BatchNorm over the batch of all ranks, torch's own."""
 
     process_group = None
 
+
+class JoinedOnCpu(_BatchNorm):
+    """The same on the CPU, where torch has none."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any, as for torch's own."""
+
     def forward(self, x: Float[Tensor, "b c ..."]) -> Float[Tensor, "b c ..."]:
         """Normalise by mean and variance over the samples and positions of all ranks, which have equally many."""
-        if x.is_cuda or not self.training:
+        if not self.training:
             return super().forward(x)
         assert self.weight is not None and self.bias is not None
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
+import pytest
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
+PATH = "/usr/sbin:/usr/bin"
 SYSTEM = Path("/etc/slurm")
 """Where Slurm's commands look for their files: Snakemake's executor strips SLURM_CONF from the environment of jobs."""
 
@@ -42,16 +45,16 @@ PartitionName=all Nodes={host} Default=YES
 def running(folder: Path) -> Iterator[None]:
     """Slurm while the block runs; all of its files lie in the folder, only two links outside of it.
 
-    Raises:
-        RuntimeError: where Slurm is not installed, or this machine has a Slurm of its own.
+    Fails where Slurm is not installed, and where this machine has a Slurm of its own.
     """
-    if missing := [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]:
-        raise RuntimeError(f"{missing[0]} is missing; as root: apt-get install slurm-wlm munge")
+    if missing := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
+        pytest.fail(f"{missing[0]} is missing; as root: apt-get install slurm-wlm munge", pytrace=False)
     links = [SYSTEM / name for name in ("slurm.conf", "gres.conf")]
     if taken := [link for link in links if link.exists() or link.is_symlink()]:
-        raise RuntimeError(f"{taken[0]} is there already; this test leaves a machine with a Slurm of its own alone")
+        pytest.fail(f"{taken[0]} is there already; a Slurm of this machine's own is left alone", pytrace=False)
 
     host = socket.gethostname().split(".")[0]
+    folder.chmod(0o755)  # munged insists on a socket that all users can reach
     for name in ("state", "spool"):
         (folder / name).mkdir()
     for number in range(8):
@@ -79,9 +82,9 @@ def running(folder: Path) -> Iterator[None]:
 
 def _start(undo: contextlib.ExitStack, folder: Path, name: str, *options: str) -> None:
     """A daemon in a session of its own, ended by its id when the block ends; what it says is in `<name>.out`."""
-    program = shutil.which(name, path="/usr/sbin:/usr/bin")
     with (folder / f"{name}.out").open("wb") as out:
-        daemon = subprocess.Popen([program, *options], stdout=out, stderr=out, start_new_session=True)
+        command = [shutil.which(name, path=PATH), *options]
+        daemon = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
     undo.callback(daemon.wait, timeout=30)
     undo.callback(daemon.terminate)
 
@@ -94,5 +97,5 @@ def _wait(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
-            raise RuntimeError(f"{what} was not ready within {seconds:.0f} s")
+            pytest.fail(f"{what} was not ready within {seconds:.0f} s")
         time.sleep(0.2)
