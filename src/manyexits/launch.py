@@ -15,14 +15,17 @@ SAVING_S = 30
 
 
 def launch(ranks: int, arguments: list[str]) -> int:
-    """Run `manyexits` with these arguments in several ranks, and return what the first of them to fail returned.
+    """Run `manyexits` with these arguments in several ranks.
 
     SIGTERM and SIGINT are handed on; ranks whose sibling has failed are ended.
+
+    Returns:
+        0, what the first rank to fail returned, or 128 + n after signal n, as a shell does.
 
     Raises:
         ValueError: with the sentence that a rank has left by `tell`.
     """
-    logging.disable()  # in thirty lines it says again what the ranks say themselves
+    logging.disable()  # torch's log says again, in thirty lines, what the ranks say themselves
     with tempfile.TemporaryDirectory() as log:
         options = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
         try:

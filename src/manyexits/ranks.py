@@ -62,6 +62,14 @@ class JoinedOnGpu(nn.SyncBatchNorm):
 class JoinedOnCpu(_BatchNorm):
     """The same on the CPU, where torch has none."""
 
+    # what every BatchNorm of ours has
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def _check_input_dim(self, input: Tensor) -> None:
         """Any, as for torch's own."""
 
@@ -69,8 +77,6 @@ class JoinedOnCpu(_BatchNorm):
         """Normalise by mean and variance over the samples and positions of all ranks, which have equally many."""
         if not self.training:
             return super().forward(x)
-        assert self.weight is not None and self.bias is not None
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         samples = [0, *range(2, x.dim())]
         n = count() * x.numel() // x.shape[1]
         values = x.float()

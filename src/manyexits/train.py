@@ -7,6 +7,7 @@ step) for the whole effective batch, so a run that was killed and goes on has th
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ def fit(
         progress.phase, progress.epoch, progress.step, progress.seconds = index + 1, 1, 0, 0.0
         if index + 1 < len(settings["phases"]):
             between = {"progress": asdict(progress), "network": network.state_dict()}
-            ranks.first(lambda content=between: checkpoints.save(content))
+            ranks.first(partial(checkpoints.save, between))
     return progress
 
 

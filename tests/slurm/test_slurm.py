@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from cluster import running
 from conftest import copy_checkout
 
@@ -78,7 +77,9 @@ def test_slurm_allocates_what_the_recipes_say_and_no_gpu_to_what_needs_none(stud
 
     def asked(rule: str) -> set[tuple[str, ...]]:
         of_rule = [job for job in seen.values() if job["Comment"].startswith(f"rule_{rule}_")]
-        return {tuple(job.get(k, "") for k in ("TresPerJob", "MinMemoryNode", "TimeLimit", "NumCPUs")) for job in of_rule}
+        return {
+            tuple(job.get(k, "") for k in ("TresPerJob", "MinMemoryNode", "TimeLimit", "NumCPUs")) for job in of_rule
+        }
 
     one, four = "gres:gpu:a100:1", "gres:gpu:a100:4"
     assert asked("prepare") == {("", "16000M", "02:00:00", "1")}
