@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import settings_of
 
@@ -186,7 +187,7 @@ def test_curves_are_written_for_the_tracker(prepared, tmp_path):
 def test_four_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase(prepared, tmp_path):
     from safetensors.torch import load_file
 
-    found, ranks = {}, {}
+    found, histories, ranks = {}, {}, {}
     for devices in (1, 4):
         recipe = {"epochs": 2, "optimizer": "sgd", "lr": 0.05, "mixup": 0.5, "clip": 1.0, "devices": devices}
         settings = settings_of("backbone", "heads", "all", **recipe)
@@ -197,10 +198,12 @@ def test_four_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         found[devices] = load_file(tmp_path / f"{devices}/run/model.safetensors")
+        histories[devices] = pd.read_csv(tmp_path / f"{devices}/run/history.csv")
         record = json.loads((tmp_path / f"{devices}/run/run.json").read_text())
         ranks[devices] = record["hardware"]["ranks"]
         assert len([line for line in said.splitlines() if "epoch   2" in line]) == 3  # of several ranks one speaks
     assert ranks == {1: 1, 4: 4}
+    pd.testing.assert_frame_equal(histories[1], histories[4], rtol=1e-4)
     assert found[1].keys() == found[4].keys()
     for name, value in found[1].items():
         assert (value - found[4][name]).abs().max() < 1e-5, name
