@@ -6,11 +6,11 @@ BIN = .venv/bin
 DEMO = workflow/overlays/demo.yaml
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-all lint dry-runs bench report lock clean
+.PHONY: help setup demo test test-all test-slurm lint dry-runs bench report lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); done by the other targets when needed
 
@@ -33,10 +33,13 @@ demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figu
 	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs"
 
 test: .venv/.ready  ## the test suite, on data made by the tests
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(WORKERS) --dist loadgroup
 
 test-all: .venv/.ready  ## the test suite with its slow part
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not slurm" -n $(WORKERS) --dist loadgroup
+
+test-slurm: .venv/.ready  ## the study on a real Slurm, started for it; as root, after apt-get install slurm-wlm munge
+	$(BIN)/python -m pytest -m slurm
 
 lint: .venv/.ready  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import jaxtyping
@@ -24,6 +26,16 @@ ROOT = Path(__file__).parent.parent
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+def copy_checkout(folder: Path) -> Path:
+    """Fill a folder with what git knows of the checkout, as a fresh clone would hold it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -174,8 +174,9 @@ def test_the_heart_beats(store, monkeypatch):
 
 
 def test_what_failed_for_good_is_said_again_to_later_attempts_and_forgotten_by_a_new_start(store):
-    assert store.failed(attempt=1) is None
+    store.refuse(attempt=1)
     store.fail("batch 3 cannot be divided")
-    assert store.failed(attempt=2) == "batch 3 cannot be divided"
-    assert store.failed(attempt=1) is None
-    assert store.failed(attempt=2) is None
+    with pytest.raises(ValueError, match=r"^batch 3 cannot be divided$"):
+        store.refuse(attempt=2)
+    store.refuse(attempt=1)
+    store.refuse(attempt=2)

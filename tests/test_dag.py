@@ -3,15 +3,13 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).parent.parent
+from conftest import copy_checkout
 
 
 def stats(output: str) -> dict[str, int]:
@@ -26,13 +24,7 @@ def stats(output: str) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """Only what git knows."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
-    return folder
+    return copy_checkout(tmp_path_factory.mktemp("clone"))
 
 
 def dry_run(clone: Path, *arguments: str) -> str:

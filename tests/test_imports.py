@@ -17,7 +17,7 @@ DRAWING = {"frames", "tables", "figures", *LIGHT}
 COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection".split()}
 MACHINERY = set(
     "network weights build cost measure phase train stopping checkpoint console job dataset".split()
-    + "augment moves trivial".split()
+    + "augment moves trivial plan ranks launch".split()
 )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import settings_of
 
@@ -23,6 +25,13 @@ def command(settings, prepared, folder: Path, *more: str) -> list[str]:
     return ["train", "--settings", json.dumps(settings), *map(str, paths), *more]
 
 
+def in_a_process(told: list[str], **environment: str) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-m", "manyexits", *told], stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
 @pytest.fixture(autouse=True)
 def handlers():
     """A job sets signal handlers; the test run gets its own back."""
@@ -34,13 +43,9 @@ def handlers():
 
 def test_a_run_that_is_killed_ten_times_has_the_bits_of_one_that_is_not(prepared, tmp_path):
     settings = settings_of("backbone", "all", epochs=40, patience=40, mixup=0.5)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def start(folder: Path) -> subprocess.Popen:
-        told = command(settings, prepared, folder, "--save-every", "0")
-        return subprocess.Popen(
-            [sys.executable, "-m", "manyexits", *told], stderr=subprocess.PIPE, text=True, env=environment
-        )
+        return in_a_process(command(settings, prepared, folder, "--save-every", "0"))
 
     undisturbed = start(tmp_path / "undisturbed")
     undisturbed.communicate()
@@ -179,24 +184,62 @@ def test_curves_are_written_for_the_tracker(prepared, tmp_path):
     assert len(curves.Scalars("accuracy/exit1")) == 2
 
 
-def test_two_ranks_give_the_weights_of_one_process(prepared, tmp_path):
+def test_four_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase(prepared, tmp_path):
     from safetensors.torch import load_file
 
-    found = {}
-    for devices in (1, 2):
-        settings = settings_of("heads", epochs=2, optimizer="sgd", lr=0.1, mixup=0.5, devices=devices)
-        told = command(settings, prepared, tmp_path / str(devices))
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "manyexits", *told], capture_output=True, text=True, env=environment, timeout=120
+    found, histories, ranks = {}, {}, {}
+    for devices in (1, 4):
+        recipe = {"epochs": 2, "optimizer": "sgd", "lr": 0.05, "mixup": 0.5, "clip": 1.0, "devices": devices}
+        settings = settings_of("backbone", "heads", "all", **recipe)
+        # what a scheduler says has no say in it
+        process = in_a_process(
+            command(settings, prepared, tmp_path / str(devices)), SLURM_NTASKS="3", SLURM_PROCID="2", SLURM_LOCALID="2"
         )
-        assert done.returncode == 0, done.stderr
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
         found[devices] = load_file(tmp_path / f"{devices}/run/model.safetensors")
-        assert "2 ranks" not in done.stderr
-        lines = [line for line in done.stderr.splitlines() if "epoch   2" in line]
-        assert len(lines) == 1  # of several ranks one speaks
+        histories[devices] = pd.read_csv(tmp_path / f"{devices}/run/history.csv")
+        record = json.loads((tmp_path / f"{devices}/run/run.json").read_text())
+        ranks[devices] = record["hardware"]["ranks"]
+        assert len([line for line in said.splitlines() if "epoch   2" in line]) == 3  # of several ranks one speaks
+    assert ranks == {1: 1, 4: 4}
+    pd.testing.assert_frame_equal(histories[1], histories[4], rtol=1e-4)
+    assert found[1].keys() == found[4].keys()
     for name, value in found[1].items():
-        assert (value - found[2][name]).abs().max() < 1e-6, name
+        assert (value - found[4][name]).abs().max() < 1e-5, name
+
+
+def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bits(prepared, tmp_path):
+    settings = settings_of("all", epochs=60, patience=60, devices=2)
+    told = command(settings, prepared, tmp_path)
+    stopped = in_a_process([*told, "--save-every", "0"])
+    while "epoch   3" not in (line := stopped.stderr.readline()):
+        assert line, "it ended too early"
+    stopped.terminate()
+    _, said = stopped.communicate(timeout=300)
+    assert stopped.returncode not in (0, EXIT_BAD_INPUT)
+    assert said.splitlines()[-1] == "manyexits train: stopped and saved; start again to go on"
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.glob("checkpoints/*/latest.ckpt")] == ["latest.ckpt"]
+
+    again, undisturbed = in_a_process(told), in_a_process(command(settings, prepared, tmp_path / "undisturbed"))
+    _, said = again.communicate(timeout=300)
+    undisturbed.communicate(timeout=300)
+    assert (again.returncode, undisturbed.returncode) == (0, 0)
+    assert re.match(r"resuming in phase 1, epoch \d+, step \d+\n", said)
+    for file in ("model.safetensors", "history.csv"):
+        assert sha256(tmp_path / "run" / file) == sha256(tmp_path / "undisturbed/run" / file)
+
+
+def test_an_error_of_input_is_one_sentence_also_of_several_ranks(prepared, tmp_path):
+    told = command(settings_of("all", batch=1000, devices=2), prepared, tmp_path)
+    sentence = "manyexits train: batch 1000 is larger than the 144 training images; choose a smaller one\n"
+    for attempt in ("1", "2"):  # every rank sees the first, only one of them the marker that it leaves
+        process = in_a_process([*told, "--attempt", attempt])
+        _, said = process.communicate(timeout=300)
+        assert (process.returncode, said) == (EXIT_BAD_INPUT, sentence)
+    (marker,) = tmp_path.glob("checkpoints/*/failed")
+    assert marker.read_text() in sentence
 
 
 def test_more_devices_than_are_visible_are_refused(prepared, tmp_path, monkeypatch, capsys):

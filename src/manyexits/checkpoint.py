@@ -70,12 +70,17 @@ class Checkpoints:
 
     # -- failures that no further attempt can mend --------------------------------------------------------------------
 
-    def failed(self, attempt: int) -> str | None:
-        """What an earlier attempt of the same workflow run could not get past; a first attempt starts anew."""
+    def refuse(self, attempt: int) -> None:
+        """Say again what an earlier attempt of the same workflow run could not get past; a first one starts anew.
+
+        Raises:
+            ValueError: with that attempt's sentence.
+        """
         marker = self.folder / "failed"
         if attempt == 1:
             marker.unlink(missing_ok=True)
-        return marker.read_text(encoding="utf-8") if marker.exists() else None
+        elif marker.exists():
+            raise ValueError(marker.read_text(encoding="utf-8"))
 
     def fail(self, sentence: str) -> None:
         """Remember an error of input or configuration."""

@@ -20,11 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
         0, 2 for bad input or configuration, 75 for a training that was stopped and saved itself.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    chosen = _parser().parse_args(given)
+    chosen = _parser().parse_args(given, argparse.Namespace(given=given))
     try:
         return chosen.run(chosen) or 0
     except (ValueError, OSError) as error:
-        print(f"manyexits {chosen.verb}: {error}", file=sys.stderr)
+        if "TORCHELASTIC_ERROR_FILE" in os.environ:  # a rank: who started it says this once for all
+            from manyexits import launch
+
+            launch.tell(error)
+        else:
+            print(f"manyexits {chosen.verb}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
 
@@ -58,8 +63,9 @@ def train(chosen: argparse.Namespace) -> int:
 def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
     devices = chosen.settings["phases"][0]["recipe"]["devices"]
     if devices > 1 and "RANK" not in os.environ:
-        ranks = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-        os.execv(sys.executable, [sys.executable, *ranks, "-m", "manyexits", *sys.argv[1:]])
+        from manyexits import launch
+
+        return launch.launch(devices, chosen.given)
     from manyexits import job
     from manyexits.train import Interrupted
 
@@ -81,7 +87,8 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
             )
         )
     except Interrupted:
-        print(f"manyexits {chosen.verb}: stopped and saved; start again to go on", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"manyexits {chosen.verb}: stopped and saved; start again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

@@ -1,5 +1,6 @@
 """One training job, from its inputs to its outputs: who owns it, when it has to stop, what it leaves behind."""
 
+import contextlib
 import csv
 import importlib
 import json
@@ -16,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from manyexits import atomic, build, dataset, rows, weights
+from manyexits import atomic, build, dataset, ranks, rows, weights
 from manyexits.checkpoint import Checkpoints, LockedError
 from manyexits.console import Console
 from manyexits.cost import count_network
@@ -70,17 +71,15 @@ def run(job: Job) -> None:
         inputs["weights"] = job.weights
     key = digest({"settings": job.settings, "inputs": {name: sha256(path) for name, path in inputs.items()}})
     checkpoints = Checkpoints(job.checkpoints / key, console.line)
-    if main and (sentence := checkpoints.failed(job.attempt)):
-        raise ValueError(sentence)
+    ranks.first(lambda: checkpoints.refuse(job.attempt))
     stop = _stopper(job.minutes)
     try:
+        with contextlib.ExitStack() as owned:
+            ranks.first(lambda: owned.enter_context(checkpoints.lock()))
+            progress, network = _train(job, accelerator, checkpoints, stop, console)
+            ranks.first(lambda: _write(job, network, progress, inputs))
         if main:
-            with checkpoints.lock():
-                progress, network = _train(job, accelerator, checkpoints, stop, console)
-                _write(job, network, progress, inputs)
             checkpoints.remove()
-        else:
-            _train(job, accelerator, checkpoints, stop, console)
     except LockedError:
         raise
     except ValueError as error:

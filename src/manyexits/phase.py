@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from manyexits import augment, moves
+from manyexits import augment, moves, ranks
 from manyexits.cost import Costs
 from manyexits.dataset import Prepared
-from manyexits.images import Batch, Request
+from manyexits.images import Batch
 from manyexits.measure import EVALUATION_BATCH, measure
 from manyexits.network import MultiExit
+from manyexits.plan import Plan
 from manyexits.regimes import GROUPS, frozen, learning_exits
 from manyexits.stopping import Stopping
 
@@ -26,26 +26,6 @@ ORDER, STEP = 0, 1
 """What a counter is for."""
 
 Loss = Callable[[Float[Tensor, " e"]], Float[Tensor, ""]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The random numbers of one step."""
-
-    step: int
-    chosen: Int[np.ndarray, " b"]
-    """Positions in the training split of the effective batch."""
-    boxes: Int[np.ndarray, "b 4"] | None
-    draws: augment.Draws
-    mix: augment.Mix | None
-    seed: int
-    """Of what the network itself draws in its first slice; the further ones count up from it."""
-
-    def needed(self, positions: Int[np.ndarray, " p"]) -> Int[np.ndarray, " q"]:
-        """Positions in the effective batch of a slice's images and of those that they are mixed with, sorted."""
-        if self.mix is None:
-            return positions
-        return np.union1d(positions, len(self.chosen) - 1 - positions)
 
 
 class Phase:
@@ -77,6 +57,7 @@ class Phase:
 
         network.to(accelerator.device)
         network.freeze(frozen(self.name))
+        self.part_norms = ranks.join_norms(network, accelerator.device)
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         accelerator.gradient_accumulation_steps = self.accumulation
         self.model, self.optimizer = accelerator.prepare(network, _optimizer(self.recipe, learned))
@@ -110,7 +91,7 @@ class Phase:
         """Order of the training images in an epoch."""
         return np.random.default_rng([ORDER, *self.counter, epoch]).permutation(len(self.data.train))
 
-    def plan(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> "Plan":
+    def plan(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> Plan:
         """All random numbers of one step, for the whole effective batch."""
         generator = np.random.default_rng([STEP, *self.counter, epoch, step])
         height, width, _ = self.data.shape
@@ -125,27 +106,23 @@ class Phase:
             seed=int(generator.integers(2**62)),
         )
 
-    def steps_of(self, epoch: int, begin: int) -> Iterator[tuple["Plan", list[Batch]]]:
+    def steps_of(self, epoch: int, begin: int) -> Iterator[tuple[Plan, list[Batch]]]:
         """The plans of an epoch from a step on, each with the images of this rank's slices, which are read ahead."""
         order = self.order(epoch)
         plans, again = itertools.tee(self.plan(order, epoch, step) for step in range(begin, self.steps))
-        wanted = (self.request(plan, positions) for plan in plans for positions in self.slices())
+        wanted = (plan.request(self.positions(number)) for plan in plans for number in self.slices)
         batches = self.data.train.read(wanted) if self.features is None else None
         for plan in again:
-            yield plan, [next(batches) for _ in self.slices()] if batches else []
+            yield plan, [next(batches) for _ in self.slices] if batches else []
 
-    def request(self, plan: "Plan", positions: Int[np.ndarray, " p"]) -> Request:
-        """The images of one slice and their partners."""
-        needed = plan.needed(positions)
-        return Request(plan.chosen[needed], None if plan.boxes is None else plan.boxes[needed])
-
-    def step(self, plan: "Plan", batches: list[Batch], epoch: int) -> None:
+    def step(self, plan: Plan, batches: list[Batch], epoch: int) -> None:
         """One optimiser step on one effective batch, of which this rank takes its slices."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, (epoch - 1) * self.steps + plan.step, self.steps)
-        for number, positions in enumerate(self.slices()):
-            torch.manual_seed(plan.seed + self.accelerator.process_index * self.accumulation + number)
-            images, features, targets = self.inputs(plan, batches[number] if batches else None, positions)
+        for place, number in enumerate(self.slices):
+            torch.manual_seed(plan.seed + number)
+            batch = batches[place] if batches else None
+            images, features, targets = self.inputs(plan, batch, self.positions(number))
             with self.accelerator.accumulate(self.model):
                 logits = self.model(images, self.exits, features)
                 smoothing = self.recipe["label_smoothing"]
@@ -157,14 +134,21 @@ class Phase:
                 self.optimizer.zero_grad()
             self.sums += torch.stack(losses).detach() / self.accumulation
 
-    def slices(self) -> Iterator[Int[np.ndarray, " p"]]:
-        """Positions in the effective batch that this rank works on, pass by pass."""
-        first = self.accelerator.process_index * self.accumulation
-        for number in range(first, first + self.accumulation):
-            yield np.arange(number * self.per_device, (number + 1) * self.per_device)
+    @property
+    def slices(self) -> range:
+        """Slices of the effective batch that this rank works on, one a pass.
+
+        Neighbouring slices go to the ranks of one pass, so that a pass holds what it would if one process ran it.
+        """
+        rank, count = self.accelerator.process_index, self.accelerator.num_processes
+        return range(rank, count * self.accumulation, count)
+
+    def positions(self, number: int) -> Int[np.ndarray, " p"]:
+        """Positions in the effective batch of a slice."""
+        return np.arange(number * self.per_device, (number + 1) * self.per_device)
 
     def inputs(
-        self, plan: "Plan", batch: Batch | None, positions: Int[np.ndarray, " p"]
+        self, plan: Plan, batch: Batch | None, positions: Int[np.ndarray, " p"]
     ) -> tuple[Tensor | None, list[Tensor] | None, Float[Tensor, "p c"]]:
         """Images or fixed features, and soft targets. A partner outside the slice is augmented here once more."""
         device = self.accelerator.device
@@ -200,7 +184,8 @@ class Phase:
             ValueError: with epoch, phase and learning rate.
         """
         learned = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
-        if not all(bool(torch.isfinite(values).all()) for values in (self.sums, *learned)):
+        lost = torch.stack([~torch.isfinite(values).all() for values in (self.sums, *learned)]).sum()
+        if self.accelerator.reduce(lost, reduction="sum") > 0:
             rate = self.optimizer.param_groups[0]["lr"]
             raise ValueError(
                 f"the loss is no longer a number in phase {self.name}, epoch {epoch}, at learning rate {rate:.3g};"
@@ -211,14 +196,11 @@ class Phase:
         """Loss and accuracy of every exit on the validation split, with evaluation transforms.
 
         The ranks share the split. They run the bare network: its distributed wrapper would wait at every batch for
-        ranks that have none left. The first rank's BatchNorm statistics, which are the ones saved, count for all.
+        ranks that have none left.
         """
-        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
-        if ranks > 1:
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, src=0)
+        rank, count = self.accelerator.process_index, self.accelerator.num_processes
         self.network.eval()
-        loss, right, _ = measure(self.network, self.data.validation, self.mean, self.std, rank, ranks)
+        loss, right, _ = measure(self.network, self.data.validation, self.mean, self.std, rank, count)
         self.network.train()
         total = self.accelerator.reduce(torch.stack([loss, right]), reduction="sum") / len(self.data.validation)
         return {"loss": total[0].tolist(), "accuracy": total[1].tolist()}
@@ -239,9 +221,10 @@ class Phase:
         self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
 
     def finish(self) -> None:
-        """Restore the best weights and let go of the wrapping and the optimiser."""
+        """Restore the best weights and let go of the wrapping, the joined BatchNorms and the optimiser."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        self.part_norms()
         self.network.load_state_dict(self.best)
 
     def state(self) -> dict[str, Any]:

@@ -49,13 +49,15 @@ def commit() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GiB, and accelerators if torch is loaded and sees any."""
+    """Processor, cores and memory in GiB; with torch loaded, also its threads, ranks and the device of each rank."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1)}
     torch = sys.modules.get("torch")
     if torch is not None:
-        count = torch.cuda.device_count()
-        found["devices"] = [torch.cuda.get_device_name(index) for index in range(count)]
+        ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        used = min(ranks, torch.cuda.device_count())
+        found["ranks"] = ranks
+        found["devices"] = [torch.cuda.get_device_name(index) for index in range(used)]
         found["threads"] = torch.get_num_threads()
     return found
 

@@ -7,11 +7,13 @@ step) for the whole effective batch, so a run that was killed and goes on has th
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
+from manyexits import ranks
 from manyexits.checkpoint import Checkpoints
 from manyexits.console import Console
 from manyexits.cost import Costs
@@ -115,8 +117,9 @@ def fit(
         phase.finish()
         progress.phases.append(record(phase, progress, keep.seconds()))
         progress.phase, progress.epoch, progress.step, progress.seconds = index + 1, 1, 0, 0.0
-        if index + 1 < len(settings["phases"]) and accelerator.is_main_process:
-            checkpoints.save({"progress": asdict(progress), "network": network.state_dict()})
+        if index + 1 < len(settings["phases"]):
+            between = {"progress": asdict(progress), "network": network.state_dict()}
+            ranks.first(partial(checkpoints.save, between))
     return progress
 
 
@@ -154,8 +157,7 @@ class Keeper:
         self.phase.check_finite(self.progress.epoch)
         self.progress.seconds = self.seconds()
         state = self.phase.state() | {"sums": accelerator.reduce(self.phase.sums.clone(), reduction="mean")}
-        if accelerator.is_main_process:
-            self.checkpoints.save(state | {"progress": asdict(self.progress)})
+        ranks.first(lambda: self.checkpoints.save(state | {"progress": asdict(self.progress)}))
         self.saved = time.monotonic()
         if stopping:
             raise Interrupted
