@@ -160,7 +160,7 @@ class Plan:
             return None
         return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes["backbone"]}
 
-    def start(self, **names: Any) -> str | None:
+    def initial_weights(self, **names: Any) -> str | None:
         """Entry of `weights` that a training starts from: phase 1 by its names, or a regime that has none."""
         if "experiment" in names:
             scratch = self.pretrained(names["experiment"], names["regime"]) is None
@@ -210,7 +210,7 @@ class Plan:
         known("backbone", backbone, list(self.study.backbones))
         known("recipe", recipe, list(self.study.recipes))
         network = {"classes": self.study.datasets[dataset].classes, "backbone": self._backbone(backbone)}
-        initial = self._initial(backbone, self.start(backbone=backbone))
+        initial = self._initial(backbone, self.initial_weights(backbone=backbone))
         return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed), **initial}
 
     def _train(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class Plan:
         phases = [self._phase(phase, recipes[phase]) for phase in self.study.later_phases(regime)]
         phase_1 = self.pretrained(experiment, regime)
         start = "scratch" if phase_1 is None else digest(self._pretrain(**phase_1, seed=seed))
-        initial = self._initial(self.experiment(experiment).backbone, self.start(experiment=experiment, regime=regime))
+        initial = self._initial(self.experiment(experiment).backbone, self.initial_weights(experiment=experiment, regime=regime))
         network = self._network(experiment)
         return {"network": network, "start": start, "phases": phases, "seed": int(seed), **initial}
 

@@ -76,7 +76,7 @@ class Wiring:
 
     def weights(self, wildcards: Any) -> list[str]:
         """Pretrained weights that a training starts from; none where it starts from phase 1 or from scratch."""
-        name = self.plan.start(**dict(wildcards.items()))
+        name = self.plan.initial_weights(**dict(wildcards.items()))
         return [f"{self.data}/weights/{name}/{file}" for file in ("model.safetensors", "manifest.json") if name]
 
     def phase_1(self, wildcards: Any) -> list[str]:

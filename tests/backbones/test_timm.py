@@ -1,6 +1,7 @@
 """Chains of timm as stage lists equal the originals on the same weights, and what is no chain is refused."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -241,3 +242,10 @@ def test_a_frozen_group_stays_as_it_is(images, frozen):
 def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match="takes images of 32 x 32 pixels, but the dataset's are 64 x 48"):
         built.network(SETTINGS, (48, 64, 3), seed=0)
+
+
+def test_every_backbone_of_the_study_has_the_number_of_blocks_that_it_states(plan):
+    recipe = next(iter(plan.study.recipes))
+    for name, entry in plan.study.backbones.items():
+        told = json.loads(plan.settings("pretrain", dataset="cifar100", backbone=name, recipe=recipe, seed=1))
+        assert len(built.backbone(told["network"], seed=1).stages) == entry.n_blocks
