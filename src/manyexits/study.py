@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from manyexits import components
-from manyexits.config import Experiment, Recipe, Study
+from manyexits.config import Backbone, Experiment, Recipe, Study
 from manyexits.refusals import StudyError, explain, known
 from manyexits.resolve import remarked, resolve
 
@@ -160,13 +160,15 @@ class Plan:
             return None
         return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes["backbone"]}
 
-    def start(self, **names: Any) -> str | None:
-        """Entry of `weights` that a training starts from: phase 1 by its names, or a regime that has none."""
+    def from_weights(self, **names: Any) -> Backbone | None:
+        """The backbone of a training that starts from pretrained weights (phase 1, or a regime without it), or None."""
         if "experiment" in names:
-            scratch = self.pretrained(names["experiment"], names["regime"]) is None
-            return self.study.backbones[self.experiment(names["experiment"]).backbone].weights if scratch else None
+            if self.pretrained(names["experiment"], names["regime"]):
+                return None
+            names["backbone"] = self.experiment(names["experiment"]).backbone
         known("backbone", names["backbone"], list(self.study.backbones))
-        return self.study.backbones[names["backbone"]].weights
+        backbone = self.study.backbones[names["backbone"]]
+        return backbone if backbone.weights else None
 
     # -- what a stage has to know -------------------------------------------------------------------------------------
 
@@ -185,11 +187,12 @@ class Plan:
     def _backbone(self, name: str) -> dict[str, Any]:
         return self.study.backbones[name].model_dump(exclude={"weights", "classifier"})
 
-    def _initial(self, backbone: str, weights: str | None) -> dict[str, Any]:
+    def _initial(self, **names: Any) -> dict[str, Any]:
         """What a training has to know of the pretrained weights that it starts from; nothing where there are none."""
-        if weights is None:
+        backbone = self.from_weights(**names)
+        if backbone is None:
             return {}
-        return {"weights": self._weights(weights) | {"classifier": self.study.backbones[backbone].classifier}}
+        return {"weights": self._weights(str(backbone.weights)) | {"classifier": backbone.classifier}}
 
     def _network(self, experiment: str) -> dict[str, Any]:
         entry = self.experiment(experiment)
@@ -210,8 +213,8 @@ class Plan:
         known("backbone", backbone, list(self.study.backbones))
         known("recipe", recipe, list(self.study.recipes))
         network = {"classes": self.study.datasets[dataset].classes, "backbone": self._backbone(backbone)}
-        initial = self._initial(backbone, self.start(backbone=backbone))
-        return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed), **initial}
+        phases, initial = [self._phase("backbone", recipe)], self._initial(backbone=backbone)
+        return {"network": network, "phases": phases, "seed": int(seed), **initial}
 
     def _train(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
         known(f"regime of {experiment}", regime, self.experiment(experiment).regimes)
@@ -219,8 +222,7 @@ class Plan:
         phases = [self._phase(phase, recipes[phase]) for phase in self.study.later_phases(regime)]
         phase_1 = self.pretrained(experiment, regime)
         start = "scratch" if phase_1 is None else digest(self._pretrain(**phase_1, seed=seed))
-        initial = self._initial(self.experiment(experiment).backbone, self.start(experiment=experiment, regime=regime))
-        network = self._network(experiment)
+        network, initial = self._network(experiment), self._initial(experiment=experiment, regime=regime)
         return {"network": network, "start": start, "phases": phases, "seed": int(seed), **initial}
 
     def _predict(self, experiment: str, **_: Any) -> dict[str, Any]:

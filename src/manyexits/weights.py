@@ -116,10 +116,8 @@ def load(path: Path, backbone: Backbone, classifier: str) -> None:
     wrong = {"missing": lacking, "unexpected": unexpected, "of another shape": other}
     if any(wrong.values()):
         listed = "; ".join(f"{what}: {_list(names)}" for what, names in wrong.items() if names)
-        raise ValueError(
-            f"the weights {path} do not fit the backbone ({listed}); name other weights, or correct the backbone, or"
-            " draw its classifier anew (classifier: new)"
-        )
+        anew = " or draw its classifier anew (classifier: new)," if classifier == "kept" else ""
+        raise ValueError(f"the weights {path} do not fit the backbone ({listed});{anew} name others, or correct it")
     backbone.load_state_dict(own | {wanted[name]: value for name, value in given.items()})
 
 

@@ -76,8 +76,10 @@ class Wiring:
 
     def weights(self, wildcards: Any) -> list[str]:
         """Pretrained weights that a training starts from; none where it starts from phase 1 or from scratch."""
-        name = self.plan.start(**dict(wildcards.items()))
-        return [f"{self.data}/weights/{name}/{file}" for file in ("model.safetensors", "manifest.json") if name]
+        backbone = self.plan.from_weights(**dict(wildcards.items()))
+        if backbone is None:
+            return []
+        return [f"{self.data}/weights/{backbone.weights}/{file}" for file in ("model.safetensors", "manifest.json")]
 
     def phase_1(self, wildcards: Any) -> list[str]:
         """Outputs of the phase that `pretrain` ran; none for a regime that starts from scratch."""
