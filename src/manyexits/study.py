@@ -19,8 +19,8 @@ from manyexits.resolve import remarked, resolve
 VERSIONS = {
     "prepare": 2,
     "weights": 1,
-    "pretrain": 2,
-    "train": 2,
+    "pretrain": 1,
+    "train": 1,
     "predict": 1,
     "count_flops": 1,
     "calibrate": 1,
