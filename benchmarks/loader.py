@@ -20,10 +20,10 @@ from accelerate import Accelerator
 from PIL import Image
 
 from manyexits import build, dataset, provenance
-from manyexits.config import Recipe
 from manyexits.cost import count_network
 from manyexits.methods import sdn
 from manyexits.phase import Phase
+from manyexits.recipe import Recipe
 from manyexits.sources import Part, Raw
 
 N, PIXELS, BATCH, ROUNDS = 50_000, 64, 64, 3

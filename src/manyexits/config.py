@@ -1,71 +1,24 @@
-"""The study as data: typed models of config.yaml, each field with its meaning and unit right under it.
+"""The study as data: typed models of config.yaml, each field with its meaning and unit right under it."""
 
-Origin marks (P paper, C the authors' code, L literature, O our decision) stand beside every value of a recipe, in its
-`origin` mapping; what a recipe leaves at the defaults below is O.
-"""
+from typing import Annotated, Any, Literal
 
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from manyexits import components
-from manyexits.components import nearest
+from manyexits.fields import (
+    Channels,
+    Component,
+    Criterion,
+    Distinct,
+    Name,
+    Phase,
+    Positive,
+    Protocol,
+    Strict,
+    check_options,
+)
+from manyexits.recipe import Recipe
 from manyexits.refusals import StudyError, known, with_key
-
-Phase = Literal["backbone", "all", "heads"]
-Criterion = Literal["confidence", "entropy"]
-Protocol = Literal["paper", "shared", "geometric"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Channels = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
-
-
-T = TypeVar("T")
-
-
-def _distinct(values: list[T]) -> list[T]:
-    if not values:
-        raise ValueError("this list must not be empty")
-    if twice := [value for value in values if values.count(value) > 1]:
-        raise ValueError(f"{twice[0]!r} appears twice; name each value once")
-    return values
-
-
-Distinct = Annotated[list[T], AfterValidator(_distinct)]
-"""A list with at least one value and none twice."""
-
-
-class Strict(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class Component(BaseModel):
-    """A named entry that picks a component by its file name and gives it options, all in one flat mapping."""
-
-    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of the component, complete with their defaults."""
-        return dict(self.__pydantic_extra__ or {})
-
-
-def _check_options(entry: Component, kind: str, name: str) -> None:
-    """Replace the raw options of an entry by validated ones."""
-    model = components.options(kind, name)
-    assert entry.__pydantic_extra__ is not None
-    for key in entry.__pydantic_extra__:
-        if key not in model.model_fields:
-            valid = [*type(entry).model_fields, *model.model_fields]
-            raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
-    checked = model.model_validate(entry.__pydantic_extra__)
-    entry.__pydantic_extra__.clear()
-    # what is not set is left out: a component's new option that defaults to null changes no run that knows it not
-    entry.__pydantic_extra__.update(checked.model_dump(exclude_none=True))
 
 
 class Dataset(Component):
@@ -86,7 +39,7 @@ class Dataset(Component):
 
     @model_validator(mode="after")
     def _options(self) -> "Dataset":
-        _check_options(self, "data", self.source)
+        check_options(self, "data", self.source)
         return self
 
 
@@ -117,7 +70,7 @@ class Backbone(Component):
 
     @model_validator(mode="after")
     def _options(self) -> "Backbone":
-        _check_options(self, "backbones", self.family)
+        check_options(self, "backbones", self.family)
         if (self.weights is None) != (self.classifier is None):
             raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
         return self
@@ -137,7 +90,7 @@ class Method(Component):
 
     @model_validator(mode="after")
     def _options(self) -> "Method":
-        _check_options(self, "methods", self.kind)
+        check_options(self, "methods", self.kind)
         return self
 
 
@@ -161,108 +114,6 @@ class Placement(Strict):
                     f"there is no place for a head after block {blocks[-1]} of {total}; valid blocks: 1 to {total - 1}"
                 )
         return self
-
-
-class Resources(Strict):
-    """What a job asks of Slurm. Changing it never retrains."""
-
-    minutes: Positive = 720
-    """Time limit of a training job in minutes; a run that comes near it saves and goes on in the next attempt."""
-    memory_gib: Positive = 16
-    """Main memory of a training job in GiB; grows with the attempt, to at most twice."""
-    threads: Positive = 8
-    """CPU threads of a training job."""
-
-
-class Recipe(Resources):
-    """How one phase is trained. Flat, and never overridden inline."""
-
-    optimizer: Literal["adamw", "sgd"]
-    """torch.optim.AdamW or SGD."""
-    lr: Annotated[float, Field(gt=0)]
-    """Learning rate at the start of the phase."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Momentum of SGD."""
-    weight_decay: NotNegative = 0.0
-    """Decoupled weight decay of AdamW, L2 penalty of SGD."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over the epoch limit, per step."""
-    lr_min: NotNegative = 0.0
-    """Learning rate at the end of the cosine."""
-    clip: Annotated[float, Field(gt=0)] | None = None
-    """Largest norm of the gradient; null: no clipping."""
-    batch: Positive
-    """Effective batch: images per optimiser step, over all devices."""
-    devices: Positive = 1
-    """Number of GPUs (ranks) that share the effective batch."""
-    per_device_batch: Positive | None = None
-    """Images per device and pass; null: batch / devices. Smaller values accumulate gradients."""
-    epochs: Positive
-    """Epoch limit."""
-    patience: Positive
-    """Epochs without improvement of any learning exit after which the phase stops."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Mixed precision of forward and backward."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the target that is spread over all classes."""
-    crop_padding: Annotated[int, Field(ge=0)] = 0
-    """Random crop after zero padding by so many pixels; 0: off."""
-    resized_crop: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Random part of each image, of 3:4 to 4:3, scaled to the view: the least share of the area; null: off."""
-    flip: bool = False
-    """Random horizontal flip with probability 1/2."""
-    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Random rotation by up to so many degrees either way; 0: off."""
-    contrast: NotNegative = 0.0
-    """Random contrast: its factor differs from 1 by up to so much; 0: off."""
-    trivial_augment: bool = False
-    """TrivialAugmentWide (Mueller and Hutter, 2021)."""
-    erasing: Share = 0.0
-    """Probability of random erasing (Zhong et al., 2020)."""
-    mixup: NotNegative = 0.0
-    """alpha of Mixup's Beta distribution; 0: off."""
-    cutmix: NotNegative = 0.0
-    """alpha of CutMix's Beta distribution; 0: off."""
-    mix_per: Literal["batch", "element"] = "batch"
-    """Whether a whole batch is mixed alike, or each image by numbers of its own."""
-    mix_probability: Share = 1.0
-    """Probability that a batch, or an image, is mixed."""
-    mix_switch: Share = 0.5
-    """Probability of CutMix where both are on."""
-    cache_gib: NotNegative = 4.0
-    """A frozen backbone's features are computed once if nothing is random and they fit this many GiB."""
-    origin: dict[str, Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]] = {}
-    """Field -> origin mark, optionally followed by the place (e.g. `P E.1`)."""
-
-    @model_validator(mode="after")
-    def _divides(self) -> "Recipe":
-        per_device = self.per_device_batch or self.batch // self.devices
-        if per_device == 0 or self.batch % (self.devices * per_device):
-            raise ValueError(
-                f"batch {self.batch} cannot be divided by {self.devices} devices x {per_device or 1} images;"
-                " choose a multiple, or other 'devices' or 'per_device_batch'"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_crop(self) -> "Recipe":
-        if self.crop_padding and self.resized_crop:
-            raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _marked(self) -> "Recipe":
-        marked = set(self.origin)
-        stated = self.model_fields_set - set(Resources.model_fields) - {"origin"}
-        if missing := sorted(stated - marked):
-            raise ValueError(f"'origin' lacks a mark (P, C, L or O) for {', '.join(missing)}")
-        if unknown := sorted(marked - stated):
-            raise ValueError(f"'origin' marks {', '.join(unknown)}, which the recipe does not state")
-        return self
-
-    def science(self) -> dict[str, Any]:
-        """The settings that can change a result: all but resources and marks."""
-        return self.model_dump(exclude={*Resources.model_fields, "origin"})
 
 
 class Experiment(Strict):
@@ -348,7 +199,7 @@ class Study(Strict):
                 known(f"analyses.{name}.control", self.analyses[name]["control"], list(self.regimes))
         for kind in ("tables", "figures"):
             for name, artefact in getattr(self, kind).items():
-                with_key(f"{kind}.{name}", _check_options, artefact, kind, name)
+                with_key(f"{kind}.{name}", check_options, artefact, kind, name)
                 for experiment in artefact.experiments:
                     known(f"{kind}.{name}.experiments", experiment, list(self.experiments))
                 if artefact.sweep is not None:

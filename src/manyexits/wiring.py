@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manyexits import resolve, study
-from manyexits.config import Recipe
+from manyexits.recipe import Recipe
 
 GUARD = "MANYEXITS_STUDY"
 SUFFIXES = {"tables": ("csv", "md", "tex"), "figures": ("pdf", "png", "svg")}
