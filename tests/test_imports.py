@@ -16,7 +16,8 @@ LIGHT = (
 DRAWING = {"frames", "tables", "figures", *LIGHT}
 COMPONENTS = {"data", "backbones", "methods", "heads", "sources"}
 MACHINERY = set(
-    "network build cost augment trivial measure phase train stopping checkpoint console job launch ranks dataset".split()
+    "network build cost augment trivial measure phase train stopping checkpoint console job dataset launch"
+    " ranks".split()
 )
 
 
