@@ -149,7 +149,7 @@ def main(folder: Path) -> None:
     for name, check in CHECKS.items():
         try:
             check(rank, folder)
-        except Exception:
+        except (Exception, pytest.fail.Exception):
             (folder / f"{name}.{rank}").write_text(traceback.format_exc())
         else:
             (folder / f"{name}.{rank}").write_text("")

@@ -12,13 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from manyexits import augment, moves, ranks
+from manyexits import augment, moves
 from manyexits.cost import Costs
 from manyexits.dataset import Prepared
 from manyexits.images import Batch
 from manyexits.measure import EVALUATION_BATCH, measure
 from manyexits.network import MultiExit
 from manyexits.plan import Plan
+from manyexits.ranks import average_gradients, join_norms
 from manyexits.regimes import GROUPS, frozen, learning_exits
 from manyexits.stopping import Stopping
 
@@ -57,10 +58,11 @@ class Phase:
 
         network.to(accelerator.device)
         network.freeze(frozen(self.name))
-        self.part_norms = ranks.join_norms(network, accelerator.device)
-        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.part_norms = join_norms(network, accelerator.device)
+        self.learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         accelerator.gradient_accumulation_steps = self.accumulation
-        self.model, self.optimizer = accelerator.prepare(network, _optimizer(self.recipe, learned))
+        self.model = accelerator.prepare_model(network, evaluation_mode=True)  # precision alone: see average_gradients
+        self.optimizer = accelerator.prepare(_optimizer(self.recipe, self.learned))
         self.stopping = Stopping(self.recipe["patience"], self.recipe["epochs"], [exit_ - 1 for exit_ in self.exits])
         self.best: dict[str, Tensor] = {}
         self.sums = torch.zeros(len(self.exits), dtype=torch.float64, device=accelerator.device)
@@ -128,8 +130,10 @@ class Phase:
                 smoothing = self.recipe["label_smoothing"]
                 losses = [functional.cross_entropy(each.float(), targets, label_smoothing=smoothing) for each in logits]
                 self.accelerator.backward(self.loss(torch.stack(losses)))
-                if self.recipe["clip"] and self.accelerator.sync_gradients:
-                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe["clip"])
+                if self.accelerator.sync_gradients:
+                    average_gradients(self.learned)
+                    if self.recipe["clip"]:
+                        self.accelerator.clip_grad_norm_(self.learned, self.recipe["clip"])
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             self.sums += torch.stack(losses).detach() / self.accumulation
@@ -183,8 +187,7 @@ class Phase:
         Raises:
             ValueError: with epoch, phase and learning rate.
         """
-        learned = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
-        lost = torch.stack([~torch.isfinite(values).all() for values in (self.sums, *learned)]).sum()
+        lost = torch.stack([~torch.isfinite(values).all() for values in (self.sums, *self.learned)]).sum()
         if self.accelerator.reduce(lost, reduction="sum") > 0:
             rate = self.optimizer.param_groups[0]["lr"]
             raise ValueError(
@@ -193,11 +196,7 @@ class Phase:
             )
 
     def validate(self) -> dict[str, list[float]]:
-        """Loss and accuracy of every exit on the validation split, with evaluation transforms.
-
-        The ranks share the split. They run the bare network: its distributed wrapper would wait at every batch for
-        ranks that have none left.
-        """
+        """Loss and accuracy of every exit on the validation split, with evaluation transforms. The ranks share it."""
         rank, count = self.accelerator.process_index, self.accelerator.num_processes
         self.network.eval()
         loss, right, _ = measure(self.network, self.data.validation, self.mean, self.std, rank, count)

@@ -1,6 +1,6 @@
 """Inside the ranks of one training: what makes several processes do together what one would do alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,22 @@ def first(work: Callable[[], object]) -> None:
         distributed.broadcast_object_list(wrong)
     if wrong[0] is not None:
         raise wrong[0]
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace gradients by their mean over the ranks: in one piece, always in the same order.
+
+    DistributedDataParallel sums them in pieces that it lays out anew after its first step. A sum of more than two
+    numbers rounds otherwise then, and a training that goes on would not have the bits of one that was never stopped.
+    """
+    if count() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    whole = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(whole)
+    whole /= count()
+    for gradient, mean in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def join_norms(network: nn.Module, device: torch.device) -> Callable[[], None]:
