@@ -30,7 +30,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); d
 demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figure below results/demo
 	$(BIN)/snakemake --cores $(CORES) all --configfile $(DEMO) --show-failed-logs --quiet host reason
 	@echo; cat results/demo/tables/table1.md results/demo/tables/mode_connectivity.md
-	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs"
+	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs   card: results/demo/card.html"
 
 test: .venv/.ready  ## the test suite, on data made by the tests
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup

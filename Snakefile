@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -34,6 +35,7 @@ rule all:
     default_target: True
     input:
         [STUDY.artefact(name) for name in STUDY.plan.artefacts],
+        STUDY.card,
 
 
 rule tables:

@@ -197,6 +197,13 @@ def figure(chosen: argparse.Namespace) -> None:
     figures.draw(chosen.settings, chosen.inputs, chosen.output)
 
 
+def card(chosen: argparse.Namespace) -> None:
+    """the reproducibility card as md and html"""
+    from manyexits import card
+
+    card.write(chosen.settings, chosen.folder, chosen.data, chosen.checkout, chosen.output)
+
+
 # -- for people -------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +276,13 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
+    card: [
+        SETTINGS,
+        _path("folder", help="folder of everything that the study makes"),
+        _path("data", help="folder of the prepared datasets"),
+        _path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
+        OUTPUT,
+    ],
     settings: [
         ("run_name", {"metavar": "RUN"}),
         (

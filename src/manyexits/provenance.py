@@ -10,7 +10,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("manyexits", "torch", "torchvision", "timm", "numpy", "accelerate", "snakemake", "safetensors", "scikit-learn")
+PACKAGES = (
+    "manyexits",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "accelerate",
+    "snakemake",
+    "safetensors",
+    "scikit-learn",
+)
 """Packages whose versions stand in every run.json."""
 
 

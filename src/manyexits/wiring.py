@@ -34,6 +34,7 @@ class Wiring:
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{study.BACKBONE}"
         self.run = f"{self.output}/{study.RUN}"
+        self.card = [f"{self.output}/card.{suffix}" for suffix in ("md", "html")]
         self.raw = str(study.data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"
         self.tracker = self.plan.study.tracker
@@ -66,6 +67,12 @@ class Wiring:
     def drawn_from(self, kind: str) -> Callable[[Any], list[str]]:
         """What a table or figure reads."""
         return lambda wildcards: [f"{self.output}/{file}" for file in self.plan.read_by(kind, wildcards.name)]
+
+    def recorded(self, wildcards: Any) -> list[str]:
+        """What the card reads of the runs, their costs and their datasets."""
+        datasets = dict.fromkeys(self.plan.experiment(name).dataset for name in self.plan.shown)
+        small = [f"{self.data}/{name}/{file}" for name in datasets for file in ("manifest.json", "splits.json")]
+        return [*small, *(f"{self.output}/{file}" for file in self.plan.recorded())]
 
     def prepared(self, wildcards: Any) -> dict[str, str]:
         """A prepared dataset, by its own name or by that of an experiment."""

@@ -1,4 +1,6 @@
-# Step 9: what people look at.
+# Steps 9 and 10: what people look at.
+
+CHECKOUT = os.path.relpath(workflow.basedir)
 
 
 rule table:
@@ -57,3 +59,38 @@ rule figure:
         "Figure {wildcards.name}"
     shell:
         "manyexits figure --settings {params.settings:q} --inputs {input.rows:q} --output {output.pdf:q} 2> {log:q}"
+
+
+rule card:
+    input:
+        records=STUDY.recorded,
+        about=[f"{CHECKOUT}/{file}" for file in ("CITATION.cff", "envs/requirements.txt")],
+        templates=[f"{CHECKOUT}/workflow/report/card.{suffix}" for suffix in ("md", "html")],
+    output:
+        md=f"{STUDY.output}/card.md",
+        html=report(
+            f"{STUDY.output}/card.html",
+            category="Reproducibility card",
+            caption="../report/card.rst",
+            labels={"card": "nine variables and their evidence"},
+        ),
+    log:
+        f"{STUDY.output}/logs/card.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/card.tsv"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        # where the checkout lies changes no result
+        checkout=CHECKOUT,
+    params:
+        settings=STUDY.settings("card"),
+        folder=STUDY.output,
+        data=STUDY.data,
+    message:
+        "Reproducibility card"
+    shell:
+        "manyexits card --settings {params.settings:q} --folder {params.folder:q} --data {params.data:q}"
+        " --checkout {resources.checkout:q} --output {output.html:q} 2> {log:q}"
