@@ -1,6 +1,6 @@
 # Steps 9 and 10: what people look at.
 
-CHECKOUT = os.path.relpath(workflow.basedir)
+CHECKOUT = Path(os.path.relpath(workflow.basedir))
 
 
 rule table:
@@ -64,8 +64,12 @@ rule figure:
 rule card:
     input:
         records=STUDY.recorded,
-        about=[f"{CHECKOUT}/{file}" for file in ("CITATION.cff", "envs/requirements.txt")],
-        templates=[f"{CHECKOUT}/workflow/report/card.{suffix}" for suffix in ("md", "html")],
+        citation=str(CHECKOUT / "CITATION.cff"),
+        lock=str(CHECKOUT / "envs/requirements.txt"),
+        templates=[
+            str(CHECKOUT / f"workflow/report/card.{suffix}")
+            for suffix in ("md", "html")
+        ],
     output:
         md=f"{STUDY.output}/card.md",
         html=report(
@@ -84,10 +88,10 @@ rule card:
         mem_mb=2000,
         runtime=10,
         # where the checkout lies changes no result
-        checkout=CHECKOUT,
+        checkout=str(CHECKOUT),
     params:
         settings=STUDY.settings("card"),
-        folder=STUDY.output,
+        folder=STUDY.folder("html"),
         data=STUDY.data,
     message:
         "Reproducibility card"
