@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

@@ -1,4 +1,4 @@
-"""The command line: one verb per rule, and two for people. Heavy imports stand inside the verbs."""
+"""The command line: one verb per rule, and three for people. Heavy imports stand inside the verbs."""
 
 import argparse
 import json
@@ -184,7 +184,7 @@ def analyse(chosen: argparse.Namespace) -> None:
 
 
 def table(chosen: argparse.Namespace) -> None:
-    """a table as csv, md and tex"""
+    """a table as csv, md, tex and html"""
     from manyexits import tables
 
     tables.draw(chosen.settings, chosen.inputs, chosen.output)
@@ -234,12 +234,26 @@ def schema(chosen: argparse.Namespace) -> None:
     print(json.dumps(schema(), indent=1))
 
 
+def gather(chosen: argparse.Namespace) -> None:
+    """copy the records of finished runs, without weights, to where they can be committed"""
+    from manyexits import gather, resolve, study
+
+    plan = study.load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    finished, unfinished = gather.gather(plan, chosen.into)
+    print(f"{len(finished)} of {len(finished) + len(unfinished)} trainings are in {chosen.into}")
+    print("".join(f"not finished: {folder}\n" for folder in unfinished), end="")
+
+
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 Argument = tuple[str, dict[str, Any]]
 SETTINGS: Argument = (
     "--settings",
     {"type": json.loads, "required": True, "help": "canonical JSON, from the Snakefile"},
+)
+CONFIG: Argument = (
+    "--config",
+    {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
 )
 OUTPUT: Argument = ("--output", {"type": Path, "required": True})
 
@@ -283,14 +297,9 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
         _path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
         OUTPUT,
     ],
-    settings: [
-        ("run_name", {"metavar": "RUN"}),
-        (
-            "--config",
-            {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
-        ),
-    ],
+    settings: [("run_name", {"metavar": "RUN"}), CONFIG],
     schema: [],
+    gather: [CONFIG, _path("into", help="folder of the records, laid out as the study's output")],
 }
 
 

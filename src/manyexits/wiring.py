@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits import resolve, study
+from manyexits import captions, resolve, study
 from manyexits.config import Recipe
 
 GUARD = "MANYEXITS_STUDY"
-SUFFIXES = {"tables": ("csv", "md", "tex"), "figures": ("pdf", "png", "svg")}
+SUFFIXES = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
 
 
 class Wiring:
@@ -94,6 +94,16 @@ class Wiring:
         runs = self.plan.compared(wildcards.analysis, wildcards.experiment, wildcards.unit)
         folders = (self.run.format(experiment=wildcards.experiment, regime=r, seed=s) for r, s in runs)
         return [f"{folder}/model.safetensors" for folder in folders]
+
+    # -- the report ---------------------------------------------------------------------------------------------------
+
+    def labels(self, checkout: Path, kind: str) -> Callable[[Any], dict[str, str]]:
+        """How the report lists a table or figure."""
+        return lambda wildcards: {"name": wildcards.name, "shows": captions.title(checkout, kind, wildcards.name)}
+
+    def caption(self, checkout: Path, rule: str, name: str) -> str:
+        """What the report says about a table or figure, by the rule that makes it."""
+        return captions.caption(checkout, self.plan, f"{rule}s", name)
 
     # -- params: `settings` is all that a result may depend on --------------------------------------------------------
 

@@ -1,20 +1,26 @@
 # Steps 9 and 10: what people look at.
 
 CHECKOUT = Path(os.path.relpath(workflow.basedir))
+# captions are rendered by `snakemake --report`, which hands them the configuration; each artefact has one of its own
+config["caption"] = partial(STUDY.caption, CHECKOUT)
+
+
+report: "../report/workflow.rst"
 
 
 rule table:
     input:
         rows=STUDY.drawn_from("tables"),
     output:
-        csv=report(
-            f"{STUDY.output}/tables/{{name}}.csv",
-            category="Tables",
-            caption="../report/table.rst",
-            labels={"table": "{name}"},
-        ),
+        csv=f"{STUDY.output}/tables/{{name}}.csv",
         md=f"{STUDY.output}/tables/{{name}}.md",
         tex=f"{STUDY.output}/tables/{{name}}.tex",
+        html=report(
+            f"{STUDY.output}/tables/{{name}}.html",
+            category="Tables",
+            caption="../report/artefact.rst",
+            labels=STUDY.labels(CHECKOUT, "tables"),
+        ),
     log:
         f"{STUDY.output}/logs/table/{{name}}.log",
     benchmark:
@@ -40,8 +46,8 @@ rule figure:
         png=report(
             f"{STUDY.output}/figures/{{name}}.png",
             category="Figures",
-            caption="../report/figure.rst",
-            labels={"figure": "{name}"},
+            caption="../report/artefact.rst",
+            labels=STUDY.labels(CHECKOUT, "figures"),
         ),
         svg=f"{STUDY.output}/figures/{{name}}.svg",
     log:
@@ -76,7 +82,7 @@ rule card:
             f"{STUDY.output}/card.html",
             category="Reproducibility card",
             caption="../report/card.rst",
-            labels={"card": "nine variables and their evidence"},
+            labels={"name": "card", "shows": "nine variables and their evidence"},
         ),
     log:
         f"{STUDY.output}/logs/card.log",
