@@ -36,10 +36,10 @@ def change(file: str, **values) -> None:
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-def written(plan) -> tuple[str, str]:
-    settings = json.loads(plan.settings("card"))
-    output = Path("results/demo/card.html")
-    card.write(settings, Path("results/demo"), Path("data"), Path(), output)
+def written(plan, folder: str = "results/demo", data: str = "data") -> tuple[str, str]:
+    """The card as md and html."""
+    output = Path(folder, "card.html")
+    card.write(json.loads(plan.settings("card")), Path(folder), Path(data), Path(), output)
     return output.with_suffix(".md").read_text(), output.read_text()
 
 
@@ -247,11 +247,16 @@ def links(markdown: str, page: str) -> list[tuple[set[str], list[str]]]:
     return [(targets, re.findall(r"\]\(([^)]+)\)", markdown)), (parser.ids, parser.links)]
 
 
-def test_every_link_leads_somewhere(made):
-    for anchors, found in links(*written(made)):
+@pytest.mark.parametrize(
+    ("folder", "data"), [("results", "data"), ("results/demo", "data"), ("docs/workstation", "docs/workstation/data")]
+)
+def test_every_link_leads_somewhere(made, folder, data):
+    shutil.copytree("results/demo", folder, dirs_exist_ok=True)
+    shutil.copytree("data", data, dirs_exist_ok=True)
+    for anchors, found in links(*written(made, folder, data)):
         files = [link for link in found if not link.startswith("#")]
         assert len(files) == 8 + 1 + 2  # every run.json, the costs, manifest and splits
-        assert all((Path("results/demo") / file).is_file() for file in files)
+        assert all(Path(folder, file).is_file() for file in files)
         assert {link[1:] for link in found if link.startswith("#")} <= anchors
         assert len(found) > len(files)
 

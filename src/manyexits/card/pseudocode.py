@@ -1,5 +1,6 @@
 """The regimes and the stopping rule in force, as pseudocode (notation: K exits, the last is the backbone's own)."""
 
+import textwrap
 from typing import Any
 
 from manyexits import components
@@ -10,8 +11,8 @@ EXITS = 9
 
 PHASE = """\
 PHASE(θ, learn, freeze, E, R)
-    groups in `freeze` keep every bit, running statistics included; exits outside E take no part
-    optimiser ← a new R.optimizer over the parameters in `learn`, with a new schedule
+    groups in freeze keep every bit, running statistics included; exits outside E take no part
+    optimiser ← a new R.optimizer over the parameters in learn, with a new schedule
     best[k] ← −∞ for k in E;  best_epoch ← 0;  epoch ← 0
     while epoch < R.epochs and epoch − best_epoch < R.patience
         epoch ← epoch + 1
@@ -34,8 +35,7 @@ def pseudocode(settings: dict[str, Any]) -> str:
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
         used = [phase for name in told["regimes"] for phase in settings["regimes"][name]]
-        lines = (f"    R[{phase}] = {stated(told['recipes'][phase], recipes)}\n" for phase in dict.fromkeys(used))
-        by_recipes.setdefault("".join(lines), []).append(told["name"])
+        by_recipes.setdefault(_in_force(told["recipes"], used, recipes), []).append(told["name"])
     tables = [f"{', '.join(names)}\n{lines}" for lines, names in by_recipes.items()]
     return "\n".join([*parts, PHASE, *losses, *tables])
 
@@ -75,6 +75,18 @@ def value(given: Any) -> str:
     if isinstance(given, bool):
         return "yes" if given else "no"
     return f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def _in_force(named: dict[str, str], phases: list[str], recipes: dict[str, Any]) -> str:
+    """The recipe of every phase, phases that share one on one line."""
+    sharing: dict[str, list[str]] = {}
+    for phase in dict.fromkeys(phases):
+        sharing.setdefault(named[phase], []).append(phase)
+    lines = (
+        f"    {' = '.join(f'R[{phase}]' for phase in having)} = {stated(name, recipes)}"
+        for name, having in sharing.items()
+    )
+    return "".join(textwrap.fill(line, 118, subsequent_indent=" " * 8) + "\n" for line in lines)
 
 
 def _set(groups: list[str] | tuple[str, ...]) -> str:

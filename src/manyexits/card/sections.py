@@ -12,6 +12,8 @@ NOTATION = (
     "θ: all weights. K exits, the last is the backbone's own classifier. Extras: what a method adds beside heads."
     " R: the recipe of a phase. A first phase that trains the backbone alone runs once, for all regimes that begin so."
 )
+UNTOLD = ("dataset", "source", "version")
+"""Settings of a dataset that stand elsewhere on the card."""
 MARKS = "Origin: P the paper, C the authors' code, L the literature, O our own decision."
 
 
@@ -86,10 +88,12 @@ def datasets(facts: Facts) -> list[Table | Text]:
     sums: list[Sequence[Cell]] = []
     for name, prepared in facts.datasets.items():
         manifest = prepared.manifest or {}
-        rows.append([name, *(_text(manifest.get(key)) for key in ("source", "licence"))])
+        settings = manifest.get("settings") or {}
+        told = ", ".join(f"{key} {value(given)}" for key, given in settings.items() if key not in UNTOLD)
+        rows.append([name, *(_text(manifest.get(key)) for key in ("source", "licence")), _text(told)])
         listed = {"manifest.json": prepared.manifest_sha256} | (manifest.get("files_sha256") or {})
         sums += [[f"{name}/{file}", _text(checksum)] for file, checksum in listed.items()]
-    return [Table(["dataset", "source", "licence"], rows), Table(["prepared file", "sha256"], sums)]
+    return [Table(["dataset", "source", "licence", "prepared with"], rows), Table(["prepared file", "sha256"], sums)]
 
 
 def splits(facts: Facts) -> list[Table | Text]:
@@ -106,7 +110,7 @@ def splits(facts: Facts) -> list[Table | Text]:
                 _text(split.get("sha256")),
             ]
             rows.append([name, part, *about])
-        rows.append([name, "test", _text(n.get("test")), "the publisher's test part, in its order", "–", "–"])
+        rows.append([name, "test", _text(n.get("test")), "the whole test part of the source", "–", "–"])
     of = next(
         (p.splits["sha256_of"] for p in facts.datasets.values() if p.splits and "sha256_of" in p.splits), "the list"
     )
