@@ -251,8 +251,10 @@ def links(markdown: str, page: str) -> list[tuple[set[str], list[str]]]:
     ("folder", "data"), [("results", "data"), ("results/demo", "data"), ("docs/workstation", "docs/workstation/data")]
 )
 def test_every_link_leads_somewhere(made, folder, data):
-    shutil.copytree("results/demo", folder, dirs_exist_ok=True)
-    shutil.copytree("data", data, dirs_exist_ok=True)
+    Path("results/demo").rename("made")
+    Path("data").rename("made data")
+    for source, target in (("made", folder), ("made data", data)):
+        shutil.copytree(source, target, dirs_exist_ok=True)
     for anchors, found in links(*written(made, folder, data)):
         files = [link for link in found if not link.startswith("#")]
         assert len(files) == 8 + 1 + 2  # every run.json, the costs, manifest and splits
