@@ -53,6 +53,16 @@ def test_captions_follow_the_study(rendered):
     assert "Budgets (25 %, 50 %, 75 %, 100 %)" in rendered("plan")["tables", "table1"]
 
 
+def test_the_report_lists_every_artefact_under_one_label(root, raw):
+    """Two labels with as many values as results make Snakemake's page fail, silently and blank."""
+    from snakemake.iocontainers import Wildcards
+
+    from manyexits.wiring import Wiring
+
+    label = Wiring(raw).labels(root, "tables")(Wildcards(fromdict={"name": "table1"}))
+    assert label == {"table": "table1: Accuracy at every budget, beside the paper's"}
+
+
 def test_no_caption_is_left_over(root, plan):
     pairs = {(kind, name) for name, kinds in plan.artefacts.items() for kind in kinds}
     files = {

@@ -98,8 +98,9 @@ class Wiring:
     # -- the report ---------------------------------------------------------------------------------------------------
 
     def labels(self, checkout: Path, kind: str) -> Callable[[Any], dict[str, str]]:
-        """How the report lists a table or figure."""
-        return lambda wildcards: {"name": wildcards.name, "shows": captions.title(checkout, kind, wildcards.name)}
+        """How the report lists a table or figure: one label, since of two its page makes a switch that breaks it."""
+        what = kind.removesuffix("s")
+        return lambda wildcards: {what: f"{wildcards.name}: {captions.title(checkout, kind, wildcards.name)}"}
 
     def caption(self, checkout: Path, rule: str, name: str) -> str:
         """What the report says about a table or figure, by the rule that makes it."""

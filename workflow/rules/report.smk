@@ -82,7 +82,7 @@ rule card:
             f"{STUDY.output}/card.html",
             category="Reproducibility card",
             caption="../report/card.rst",
-            labels={"name": "card", "shows": "nine variables and their evidence"},
+            labels={"card": "nine variables and their evidence"},
         ),
     log:
         f"{STUDY.output}/logs/card.log",
