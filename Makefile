@@ -8,6 +8,8 @@ WORKERS ?= 2
 WORKSTATION ?= workflow/overlays/workstation.yaml
 RECORDS = docs/$(basename $(notdir $(WORKSTATION)))
 REBUILT = results/$(basename $(notdir $(WORKSTATION)))-tables
+REBUILD = $(BIN)/snakemake all --allowed-rules all table figure card --configfile $(WORKSTATION) \
+  --config output=$(REBUILT) data=$(REBUILT)/data --quiet host reason
 
 .PHONY: help setup demo test test-all lint dry-runs bench report workstation-tables lock clean
 .DEFAULT_GOAL := help
@@ -33,7 +35,8 @@ setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); d
 demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figure below results/demo
 	$(BIN)/snakemake --cores $(CORES) all --configfile $(DEMO) --show-failed-logs --quiet host reason
 	@echo; cat results/demo/tables/table1.md results/demo/tables/mode_connectivity.md
-	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs   card: results/demo/card.html"
+	@echo; echo "Tables: results/demo/tables   figures: results/demo/figures   runs: results/demo/runs"
+	@echo "Reproducibility card: results/demo/card.html"
 
 test: .venv/.ready  ## the test suite, on data made by the tests
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup
@@ -65,10 +68,8 @@ workstation-tables: .venv/.ready  ## tables, figures and card in docs/workstatio
 	mkdir -p $(REBUILT)
 	cp -r $(RECORDS)/. $(REBUILT)
 	rm -rf $(addprefix $(REBUILT)/,tables figures card.md card.html)
-	$(BIN)/snakemake --cores $(CORES) all --allowed-rules all table figure card --configfile $(WORKSTATION) \
-	  --config output=$(REBUILT) data=$(REBUILT)/data --show-failed-logs --quiet host reason
-	$(BIN)/snakemake all --allowed-rules all table figure card --configfile $(WORKSTATION) \
-	  --config output=$(REBUILT) data=$(REBUILT)/data --report $(REBUILT)/report.html --quiet host reason
+	$(REBUILD) --cores $(CORES) --show-failed-logs
+	$(REBUILD) --report $(REBUILT)/report.html
 	mkdir -p $(RECORDS)/tables $(RECORDS)/figures
 	cp $(addprefix $(REBUILT)/tables/*.,csv md tex) $(RECORDS)/tables
 	cp $(addprefix $(REBUILT)/figures/*.,png pdf) $(RECORDS)/figures

@@ -1,5 +1,3 @@
-import os
-from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

@@ -52,7 +52,7 @@ def answered(plan) -> dict[str, str]:
 def test_a_complete_study_answers_all_nine(made):
     assert answered(made) == {
         "Research Type": "Experimental",
-        "Researcher Affiliation": "Independent reproduction",
+        "Researcher Affiliation": "None stated",
         "Pseudocode": "Yes",
         "Open Source Code": "Yes",
         "Open Datasets": "Yes",
@@ -146,6 +146,11 @@ MISSING = {
         {"Software Dependencies"},
         "envs/requirements.txt is missing or pins nothing",
     ),
+    "the lock's hashes": (
+        lambda: Path("envs/requirements.txt").write_text("torch==2.15.0\n"),
+        {"Software Dependencies"},
+        "envs/requirements.txt is missing or pins nothing",
+    ),
     "the recipe in force": (
         lambda: with_recipe(RUN, lr=0.1),
         {"Experiment Setup"},
@@ -200,6 +205,13 @@ def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(
     del settings["phases"][0]["recipe"]["lr"]  # stated, so no default
     change(RUN, settings=settings)
     assert answered(made)["Experiment Setup"] == "No"
+
+
+def test_affiliations_are_those_of_the_citation(made):
+    authors = [{"given-names": "Ada", "family-names": "L", "affiliation": "An Institute"}, {"name": "A group"}]
+    Path("CITATION.cff").write_text(yaml.safe_dump({"authors": authors}))
+    assert answered(made)["Researcher Affiliation"] == "An Institute"
+    assert "by Ada L, A group" in written(made)[0]
 
 
 def test_runs_that_differ_are_named(made):

@@ -1,5 +1,8 @@
 # Steps 9 and 10: what people look at.
 
+import os
+from functools import partial
+
 CHECKOUT = Path(os.path.relpath(workflow.basedir))
 # captions are rendered by `snakemake --report`, which hands them the configuration; each artefact has one of its own
 config["caption"] = partial(STUDY.caption, CHECKOUT)

@@ -1,7 +1,6 @@
 """The nine variables of the reproducibility card: what the paper was rated [P], and what this study can show."""
 
 import hashlib
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -30,13 +29,11 @@ def research(facts: Facts) -> Answer:
 
 def affiliation(facts: Facts) -> Answer:
     """Who stands for this study, as CITATION.cff says."""
-    authors = (facts.citation or {}).get("authors") or []
-    said = [author.get("name") or " ".join(_present(author, "given-names", "family-names")) for author in authors]
-    where = list(dict.fromkeys(author["affiliation"] for author in authors if author.get("affiliation")))
-    detail = f"{', '.join(said)}; {', '.join(where) or 'CITATION.cff states no affiliation'}"
-    problems = [] if any(said) else ["CITATION.cff names no authors; add them to the checkout's"]
-    given = "Independent reproduction"
-    return Answer("Researcher Affiliation", "Collaboration", given, detail, [Link("code", "#code")], problems)
+    said = [author["affiliation"] for author in (facts.citation or {}).get("authors") or [] if "affiliation" in author]
+    given = ", ".join(dict.fromkeys(said)) or "None stated"
+    problems = [] if authors(facts) else ["CITATION.cff names no authors; add them to the checkout's"]
+    links = [Link("authors", "#code")]
+    return Answer("Researcher Affiliation", "Collaboration", given, f"by {authors(facts)}", links, problems)
 
 
 def regimes(facts: Facts) -> Answer:
@@ -136,7 +133,7 @@ def software(facts: Facts) -> Answer:
     """Whether the environment is locked and every record tells its versions."""
     problems = unrecorded(facts)
     if not facts.pins:
-        problems.append("envs/requirements.txt is missing or pins nothing; make it with `make lock`")
+        problems.append("envs/requirements.txt is missing or pins nothing with a hash; make it with `make lock`")
     if silent := [run for run in facts.trainings if run.record is not None and not run.record.get("versions")]:
         problems.append(f"run.json of {names(silent)} does not tell the versions; {RETRAIN}")
     differing = [
@@ -200,8 +197,11 @@ def number(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _present(author: dict[str, Any], *keys: str) -> Iterable[str]:
-    return (author[key] for key in keys if author.get(key))
+def authors(facts: Facts) -> str:
+    """The authors, as CITATION.cff names them."""
+    parts = ("name", "given-names", "family-names")
+    listed = (facts.citation or {}).get("authors") or []
+    return ", ".join(" ".join(author[part] for part in parts if part in author) for author in listed)
 
 
 def _lacking(content: dict[str, Any] | None, *keys: str) -> str:

@@ -12,6 +12,9 @@ import yaml
 from manyexits.provenance import sha256
 from manyexits.study import BACKBONE, RUN
 
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+).*\n +--hash=sha256:", re.MULTILINE)
+"""A package of the lock with its version and at least one hash."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -92,7 +95,7 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
                     backbones[shared.file] = shared
                 runs.append(_run(told, regime, seed, settings["regimes"][regime], shared is not None, folder))
     lock, citation = checkout / "envs/requirements.txt", checkout / "CITATION.cff"
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE) if lock.exists() else []
+    pins = PIN.findall(lock.read_text()) if lock.exists() else []
     datasets = dict.fromkeys(told["dataset"] for told in settings["experiments"])
     return Facts(
         settings=settings,

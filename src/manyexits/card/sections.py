@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from manyexits.card.answers import versions
+from manyexits.card.answers import authors, versions
 from manyexits.card.blocks import Cell, Code, Link, Section, Table, Text
 from manyexits.card.pseudocode import pseudocode, value
 from manyexits.card.records import Facts, Run, grouped, hardware, names
@@ -183,10 +183,7 @@ def code(facts: Facts) -> list[Table | Text]:
     for commit, found in grouped(facts.trainings, lambda record: record.get("commit") or "none").items():
         changed = [run for run in found if (run.record or {}).get("changed") is not False]
         rows.append([commit, names(changed) if changed else "no", _which(found, facts)])
-    authors = [
-        author.get("name") or author.get("family-names", "") for author in (facts.citation or {}).get("authors", [])
-    ]
-    citation = f"Authors, as CITATION.cff names them: {', '.join(authors) or '–'}."
+    citation = f"Authors, as CITATION.cff names them: {authors(facts) or '–'}."
     licence = f"Licence: {(facts.citation or {}).get('license', '–')}."
     return [Table(["commit", "with changes", "trainings"], rows), Text(f"{citation} {licence}")]
 
