@@ -23,7 +23,16 @@ except ValueError as error:
 
 wildcard_constraints:
     **dict.fromkeys(
-        ["dataset", "backbone", "recipe", "experiment", "regime", "analysis", "name"],
+        [
+            "dataset",
+            "weights",
+            "backbone",
+            "recipe",
+            "experiment",
+            "regime",
+            "analysis",
+            "name",
+        ],
         r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
     ),
     seed=r"\d+",

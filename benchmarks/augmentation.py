@@ -20,18 +20,19 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from manyexits import augment, provenance
-from manyexits.dataset import Images
+from manyexits.images import Images
 
 BATCH, BATCHES, ROUNDS = 128, 4, 15
 MEAN, STD = (0.5, 0.48, 0.44), (0.27, 0.26, 0.28)
+OFF = {"crop_padding": 0, "flip": False, "rotation": 0.0, "contrast": 0.0, "trivial_augment": False, "erasing": 0.0}
 RECIPES: dict[str, tuple[int, dict[str, Any]]] = {
     "CIFAR-100, 32 px: crop with padding 4, flip": (
         32,
-        {"crop_padding": 4, "flip": True, "trivial_augment": False, "erasing": 0.0},
+        OFF | {"crop_padding": 4, "flip": True},
     ),
     "Tiny ImageNet, 64 px: crop with padding 8, TrivialAugmentWide, erasing .1": (
         64,
-        {"crop_padding": 8, "flip": False, "trivial_augment": True, "erasing": 0.1},
+        OFF | {"crop_padding": 8, "trivial_augment": True, "erasing": 0.1},
     ),
 }
 

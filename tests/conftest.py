@@ -84,7 +84,7 @@ def small_plan():
 def prepared(tmp_path_factory):
     """A prepared dataset of 240 learnable 8 px images of 3 classes: each class has a bright quarter of its own."""
     from manyexits import dataset
-    from manyexits.sources import Raw
+    from manyexits.sources import Part, Raw
 
     def images(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         generator = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def prepared(tmp_path_factory):
         return pixels, labels
 
     folder = tmp_path_factory.mktemp("prepared")
-    raw = Raw(*images(0, 180), *images(1, 60), ["a", "b", "c"], "made by the tests", "none")
+    raw = Raw(Part(*images(0, 180)), Part(*images(1, 60)), ["a", "b", "c"], "made by the tests", "none")
     dataset.write(raw, {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42}, folder)
     return folder
 
@@ -114,12 +114,17 @@ RECIPE = {
     "patience": 3,
     "precision": "fp32",
     "label_smoothing": 0.0,
+    "lr_min": 0.0,
     "crop_padding": 1,
+    "resized_crop": None,
     "flip": False,
+    "rotation": 0.0,
+    "contrast": 0.0,
     "trivial_augment": False,
     "erasing": 0.0,
     "mixup": 0.0,
     "cutmix": 0.0,
+    "mix_per": "batch",
     "mix_probability": 1.0,
     "mix_switch": 0.5,
     "cache_gib": 1.0,
@@ -149,8 +154,10 @@ def fitted(prepared, tmp_path):
     from manyexits.cost import count_network
     from manyexits.methods import sdn
 
-    def fit(settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False):
-        read = dataset.read(data)
+    def fit(
+        settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False, workers=0
+    ):
+        read = dataset.read(data, workers)
         model = model or build.network(settings["network"], read.shape, settings["seed"])
         progress = train.fit(
             model,

@@ -11,6 +11,7 @@ SDN_METHOD = {"kind": "sdn", "depth": 0}
 RESNET34 = {"family": "resnet", "blocks": [3, 4, 6, 3]}
 RESNET50 = RESNET34 | {"block": "bottleneck"}
 RESNET20 = {"family": "resnet", "blocks": [3, 3, 3], "width": 16}
+VIT_TINY = {"family": "timm", "name": "vit_tiny_patch16_224"}
 SHARES = {"shares": [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]}
 AUTHORS = {"blocks": [5, 7, 9, 11, 13, 15]}
 
@@ -38,12 +39,46 @@ def test_resnet50_on_tiny_imagenet():
     assert rounded(found.exits, found.backbone) == [0.3184, 0.4286, 0.5778, 0.6884, 0.7989, 0.9488, 1.0038]
 
 
+def test_vit_tiny_on_imagenet():
+    found = costs(VIT_TINY, 1000, 224, SHARES)
+    assert found.backbone == 1_253_683_200
+    # by hand: 196 patches of 16 x 16 x 3 values; then 197 tokens of width 192 through blocks of 12 d^2 a token and
+    # two products of 197^2 d
+    patches, block = 196 * 768 * 192, 197 * 12 * 192**2 + 2 * 197**2 * 192
+    assert found.stages == [patches + block, *[block] * 11]
+    assert found.heads == [192 * 1000] * 7
+    reached = [sum(found.stages[:block]) / found.backbone for block in found.blocks[:-1]]
+    assert [round(share, 3) for share in reached] == [0.186, 0.267, 0.43, 0.593, 0.756, 0.918]
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("convnext_atto", 64),
+        ("convnextv2_atto", 64),
+        ("efficientnet_b0", 64),
+        ("mobilenetv3_small_050", 64),
+        ("seresnet50", 64),
+        ("nfnet_f0", 64),
+        ("mixer_s32_224", 224),
+        ("resmlp_12_224", 224),
+        ("hiera_tiny_224", 224),
+        ("levit_128s", 224),
+    ],
+)
+def test_the_operators_of_other_chains_are_known(name, pixels):
+    settings = {"backbone": {"family": "timm", "name": name}, "classes": 10}
+    found = count_network(build(settings, (pixels, pixels, 3), seed=0), (pixels, pixels, 3))
+    assert all(cost > 0 for cost in found.stages)
+
+
 @pytest.mark.parametrize(
     ("backbone", "classes", "pixels", "blocks", "shares"),
     [
         (RESNET34, 100, 32, [2, 5, 7, 10, 12, 14], [0.132, 0.313, 0.443, 0.624, 0.754, 0.870]),
         (RESNET50, 200, 64, [3, 5, 7, 9, 12, 14], [0.169, 0.318, 0.428, 0.577, 0.741, 0.890]),
         (RESNET20, 100, 32, [1, 3, 4, 5, 7, 8], None),
+        (VIT_TINY, 1000, 224, [2, 3, 5, 7, 9, 11], None),
     ],
 )
 def test_heads_are_placed_by_the_stages_cost(backbone, classes, pixels, blocks, shares):

@@ -51,8 +51,9 @@ def test_all_trains_every_experiment_once(clone, plan):
     jobs = stats(dry_run(clone))
     runs = [run for name in plan.experiments for run in plan.runs(name)]
     assert jobs["train"] == jobs["evaluate"] == len(runs)
-    assert jobs["pretrain"] == 3 * 4  # three experiments, four seeds; regimes and placements share phase 1
-    assert jobs["prepare"] == 2
+    assert jobs["pretrain"] == 9 * 4  # nine experiments, four seeds; regimes and placements share phase 1
+    assert jobs["prepare"] == 5
+    assert jobs["weights"] == 1
     assert jobs["card"] == 1
 
 
@@ -128,16 +129,20 @@ def resources(clone: Path, *arguments: str) -> dict[str, dict]:
 
 
 def test_trainings_ask_for_the_gpus_minutes_and_memory_of_their_recipes(clone):
-    found = resources(clone, "all")
+    found = resources(clone, "results/runs/cifar100-resnet34/mixed/s1/rows.csv")
     kept = ("gpu", "gpu_model", "runtime", "mem_mb")
     shown = {rule: {key: told[key] for key in kept if key in told} for rule, told in found.items()}
     for rule in ("pretrain", "train"):
-        assert shown[rule]["gpu"] == 1
-        assert shown[rule]["gpu_model"] == "a100"
-        assert (shown[rule]["runtime"], shown[rule]["mem_mb"]) in [(720, 16 * 1024), (2880, 32 * 1024)]
+        assert shown[rule] == {"gpu": 1, "gpu_model": "a100", "runtime": 720, "mem_mb": 16 * 1024}
     assert shown["calibrate"] == {"runtime": 30, "mem_mb": 4000}
     for rule in ("prepare", "count_flops", "calibrate", "evaluate"):
         assert not {"gpu", "gpu_model"} & set(shown[rule])
+
+
+def test_imagenet_asks_for_four_a100(clone):
+    found = resources(clone, "results/runs/imagenet-vit_t/joint/s1/model.safetensors")["train"]
+    told = {key: found[key] for key in ("gpu", "gpu_model", "runtime", "mem_mb")}
+    assert told == {"gpu": 4, "gpu_model": "a100", "runtime": 2880, "mem_mb": 128 * 1024}
 
 
 def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):

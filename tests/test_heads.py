@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from manyexits.heads import MixedPool, convolutional
+from manyexits.heads import MixedPool, convolutional, head
 from manyexits.methods import sdn
 
 
@@ -57,3 +57,48 @@ def test_features_that_are_too_small_for_the_convolutions_are_refused():
 def test_the_loss_is_the_plain_mean():
     assert sdn.loss(torch.tensor([1.0, 2.0, 6.0])).item() == 3.0
     assert sdn.loss(torch.tensor([4.0])).item() == 4.0
+
+
+@pytest.mark.parametrize(
+    ("depth", "layers"),
+    [
+        (0, [(192, 10)]),
+        (1, [(192, 1024), (1024, 10)]),
+        (2, [(192, 8192), (8192, 8192), (8192, 10)]),
+        (3, [(192, 8192), (8192, 8192), (8192, 8192), (8192, 10)]),
+        (4, [(192, 8192), (8192, 8192), (8192, 8192), (8192, 8192), (8192, 10)]),
+    ],
+)
+def test_token_heads_have_the_authors_hidden_layers(depth, layers):
+    with torch.device("meta"):  # shapes alone
+        found = list(head((192,), 10, depth, None))
+    assert [(layer.in_features, layer.out_features) for layer in found[::2]] == layers
+    assert all(isinstance(layer, nn.GELU) and layer.approximate == "none" for layer in found[1::2])
+    assert len(found) == 2 * depth + 1
+
+
+def test_a_token_head_is_linear_maps_with_gelu_between():
+    torch.manual_seed(0)
+    built, x = head((3,), 2, 1, 5), torch.randn(4, 3)
+    first, _, last = built
+    hidden = x @ first.weight.T + first.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+    assert torch.allclose(built(x), hidden @ last.weight.T + last.bias, atol=1e-6)
+
+
+def test_the_width_of_hidden_layers_is_a_setting():
+    built = head((192,), 10, 2, 16)
+    assert [layer.out_features for layer in built if isinstance(layer, nn.Linear)] == [16, 16, 10]
+    with pytest.raises(ValueError, match="'hidden' is the width of heads on tokens, but these features are maps"):
+        head((8, 4, 4), 10, 2, 16)
+
+
+def test_a_token_head_deeper_than_the_authors_is_refused():
+    with pytest.raises(ValueError, match="there is no head of depth 5 on tokens; choose 0 to 4"):
+        head((192,), 10, 5, None)
+
+
+def test_the_head_follows_the_shape_of_the_features():
+    on_maps, on_tokens = sdn.build_heads([torch.Size([8, 6, 6]), torch.Size([8])], 10)
+    assert isinstance(on_maps[0], MixedPool)
+    assert [type(layer) for layer in on_tokens] == [nn.Linear]

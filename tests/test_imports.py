@@ -14,9 +14,10 @@ LIGHT = (
 ).split()
 """No torch, no transformers, no timm: the Snakefile and the steps after prediction import these."""
 DRAWING = {"frames", "tables", "figures", *LIGHT}
-COMPONENTS = {"data", "backbones", "methods", "heads", "sources"}
+COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection".split()}
 MACHINERY = set(
-    "network build cost augment trivial measure phase train stopping checkpoint console job dataset".split()
+    "network weights build cost measure phase train stopping checkpoint console job dataset".split()
+    + "augment moves trivial".split()
 )
 
 

@@ -3,19 +3,16 @@
 import io
 import re
 import socket
-import sys
 from pathlib import Path
 
 import numpy as np
+import publishers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from manyexits import sources
-
-sys.path.insert(0, str(Path(__file__).parent / "data"))
-import publishers
 
 ABSENT = ValueError("Pictures is missing: looked for /there/pictures; get it from example.org")
 
@@ -146,10 +143,10 @@ def test_images_of_several_modes_from_the_hub_become_rgb(offline, tmp_path):
     colour, grey = np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.arange(9, dtype=np.uint8).reshape(3, 3)
     splits = {"train": [(colour, 1), (grey, 0)], "test": [(grey, 1)]}
     raw = from_hub(publishers.write_hub(tmp_path / "hub", splits, "image", "label", ["one", "two"]))
-    assert np.array_equal(raw.train_images, np.stack([colour, np.stack([grey] * 3, axis=-1)]))
-    assert np.array_equal(raw.test_images[0], np.stack([grey] * 3, axis=-1))
-    assert raw.train_labels.tolist() == [1, 0]
-    assert raw.train_labels.dtype == np.int64
+    assert np.array_equal(raw.train.images, np.stack([colour, np.stack([grey] * 3, axis=-1)]))
+    assert np.array_equal(raw.test.images[0], np.stack([grey] * 3, axis=-1))
+    assert raw.train.labels.tolist() == [1, 0]
+    assert raw.train.labels.dtype == np.int64
     assert raw.class_names == ["one", "two"]
 
 

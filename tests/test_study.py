@@ -129,12 +129,18 @@ def test_an_analysis_across_seeds_needs_two(raw):
     assert study.load(raw).units("mode_connectivity", "small") == ["s1"]
 
 
-def test_the_study_of_the_paper_holds_its_convolutional_experiments(plan):
+def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
     assert plan.seeds("cifar100-resnet34") == [1, 2, 3, 4]
     assert {e.base for e in plan.experiments.values()} == {
         "cifar100-resnet34",
         "cifar100-resnet20",
+        "cifar100-vit_t",
+        "cifar100-vit_b",
         "tinyimagenet-resnet50",
+        "imagenet-vit_t",
+        "imagenet-vit_s",
+        "imagenette-resnet50",
+        "imagenette-vit_t",
     }
     assert plan.experiments["tinyimagenet-resnet50.authors"].experiment.placement == "authors"
 

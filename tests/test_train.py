@@ -111,7 +111,9 @@ def test_features_of_a_frozen_backbone_are_computed_once_and_counted_once(fitted
 def test_cosine_goes_from_the_rate_to_zero_over_the_epoch_limit_and_constant_stays():
     from manyexits.phase import learning_rate
 
-    recipe = {"schedule": "cosine", "lr": 0.4, "epochs": 4}
+    recipe = {"schedule": "cosine", "lr": 0.4, "lr_min": 0.0, "epochs": 4}
+    above = recipe | {"lr_min": 0.1}
+    assert [learning_rate(above, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.25, 0.1])
     assert [learning_rate(recipe, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.2, 0.0])
     assert learning_rate(recipe | {"schedule": "constant"}, 7, 2) == 0.4
 
@@ -124,7 +126,16 @@ def test_two_runs_give_the_same_bits_and_another_seed_gives_others(fitted):
     assert not equal(weights(first), weights(other))
 
 
-EVERYTHING_RANDOM = {"mixup": 0.8, "cutmix": 1.0, "flip": True, "erasing": 0.5, "trivial_augment": True}
+EVERYTHING_RANDOM = {
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "mix_per": "element",
+    "flip": True,
+    "rotation": 20.0,
+    "contrast": 0.4,
+    "erasing": 0.5,
+    "trivial_augment": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +162,61 @@ def test_a_run_that_is_stopped_at_every_look_and_goes_on_has_the_bits_of_one_tha
     assert all(
         set(record.items()) <= set(other.items()) for record, other in zip(untimed, expected.phases, strict=True)
     )
+
+
+@pytest.fixture(scope="session")
+def index(prepared, tmp_path_factory):
+    """The prepared images as photographs that stay files, with their splits and statistics."""
+    import shutil
+
+    from PIL import Image
+
+    root, folder = tmp_path_factory.mktemp("photographs"), tmp_path_factory.mktemp("index") / "made"
+    shutil.copytree(prepared, folder)
+    for part in ("train", "test"):
+        images = np.load(folder / f"arrays/{part}_images.npy")
+        (folder / f"arrays/{part}_images.npy").unlink()
+        lines = ["path,height,width"]
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(root / f"{part}{number}.png")
+            lines.append(f"{part}{number}.png,8,8")
+        (folder / f"arrays/{part}_files.csv").write_text("\n".join(lines) + "\n")
+    (folder / "arrays/root.txt").write_text(str(root))
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_photographs_train_to_the_bits_of_the_same_images_in_an_array(fitted, index, workers):
+    settings = settings_of("all", mixup=0.5, cutmix=1.0, mix_per="element", erasing=0.5, epochs=2)
+    array, progress = fitted(settings, checkpoints="array")
+    files, same = fitted(settings, data=index, checkpoints="files", workers=workers)
+    assert equal(weights(array), weights(files))
+    assert progress.history == same.history
+
+
+def test_parts_of_photographs_that_workers_cut_out_resume_to_the_same_bits(fitted, index, monkeypatch):
+    from manyexits import train
+
+    settings = settings_of("all", crop_padding=0, resized_crop=0.3, flip=True, epochs=2)
+    whole, _ = fitted(settings, data=index, checkpoints="whole")
+    monkeypatch.setattr(train, "CHECK_EVERY", 2)
+    for _ in range(50):
+        try:
+            model, _ = fitted(settings, data=index, checkpoints="stopped", stop=lambda: True, workers=1)
+            break
+        except Interrupted:
+            continue
+    assert equal(weights(whole), weights(model))
+
+
+def test_parts_cut_on_the_device_train_like_those_that_are_cut_where_they_are_decoded(fitted, index):
+    settings = settings_of("backbone", crop_padding=0, resized_crop=0.3, epochs=1, optimizer="sgd", lr=0.01)
+    array, _ = fitted(settings, checkpoints="array")
+    files, _ = fitted(settings, data=index, checkpoints="files")
+    found, same = weights(array), weights(files)
+    assert not equal(found, same)  # some grey levels differ by one
+    for name, value in found.items():
+        assert torch.allclose(value.float(), same[name].float(), atol=2e-3), name
 
 
 def test_accumulating_gradients_gives_the_step_of_the_whole_batch(fitted):

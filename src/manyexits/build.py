@@ -27,9 +27,15 @@ def network(settings: dict[str, Any], shape: tuple[int, int, int], seed: int) ->
     Each head has a generator of its own, so that equal blocks have equal first heads in every placement.
 
     Raises:
-        ValueError: when heads are asked for after blocks that do not exist.
+        ValueError: when the backbone takes images of another size, or heads are asked for after blocks that do not
+            exist.
     """
     stages = backbone(settings, seed)
+    if stages.pixels is not None and shape[:2] != (stages.pixels, stages.pixels):
+        raise ValueError(
+            f"the backbone takes images of {stages.pixels} x {stages.pixels} pixels, but the dataset's are"
+            f" {shape[1]} x {shape[0]}; set the backbone's pixels, or prepare the dataset at that size"
+        )
     if "placement" not in settings:
         return MultiExit(stages, {})
     features = [stages.tap(state).shape[1:] for state in states(stages, shape)]

@@ -38,6 +38,13 @@ def prepare(chosen: argparse.Namespace) -> None:
     dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
 
 
+def weights(chosen: argparse.Namespace) -> None:
+    """read pretrained weights as their publisher ships them and write safetensors and manifest"""
+    from manyexits import weights
+
+    weights.fetch(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
+
+
 def pretrain(chosen: argparse.Namespace) -> int:
     """phase 1: train the backbone alone"""
     return _training(chosen, None)
@@ -62,6 +69,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
                 settings=chosen.settings,
                 data=chosen.data,
                 backbone=backbone,
+                weights=chosen.weights,
                 output=chosen.output,
                 checkpoints=chosen.checkpoints,
                 tracking=chosen.tracking,
@@ -69,6 +77,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
                 attempt=chosen.attempt,
                 minutes=chosen.minutes,
                 save_every_s=chosen.save_every,
+                workers=chosen.workers,
             )
         )
     except Interrupted:
@@ -83,7 +92,7 @@ def predict(chosen: argparse.Namespace) -> None:
 
     from manyexits import build, dataset, measure, network, predict
 
-    data = dataset.read(chosen.data)
+    data = dataset.read(chosen.data, chosen.workers)
     model = build.network(chosen.settings["network"], data.shape, seed=0)
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -171,7 +180,7 @@ def analyse(chosen: argparse.Namespace) -> None:
     from manyexits import build, dataset, network, rows
 
     settings = chosen.settings
-    data = dataset.read(chosen.data)
+    data = dataset.read(chosen.data, chosen.workers)
     models = []
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
         model = build.network(settings["network"], data.shape, seed=0)
@@ -219,7 +228,10 @@ def settings(chosen: argparse.Namespace) -> None:
         raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
     experiment, regime, seed = chosen.run_name.split("/")
     names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
-    told = {"prepare": json.loads(plan.settings("prepare", dataset=plan.experiment(experiment).dataset))}
+    entry = plan.experiment(experiment)
+    told = {"prepare": json.loads(plan.settings("prepare", dataset=entry.dataset))}
+    if pretrained_weights := plan.study.backbones[entry.backbone].weights:
+        told["weights"] = json.loads(plan.settings("weights", weights=pretrained_weights))
     if phase_1 := plan.pretrained(experiment, regime):
         told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
     for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
@@ -258,36 +270,47 @@ CONFIG: Argument = (
 OUTPUT: Argument = ("--output", {"type": Path, "required": True})
 
 
+WORKERS: Argument = (
+    "--workers",
+    {"type": int, "default": 0, "help": "processes that decode photographs ahead of time (default: 0)"},
+)
+
+
 def _path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
 
+RAW: list[Argument] = [
+    SETTINGS,
+    ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
+    ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
+    OUTPUT,
+]
+
 TRAINING: list[Argument] = [
     SETTINGS,
     _path("data", help="prepared dataset"),
+    _path("weights", required=False, help="pretrained weights to start from, as `weights` wrote them"),
     _path("output", help="folder of model.safetensors, history.csv and run.json"),
     _path("checkpoints", help="folder below which the run saves itself"),
     _path("tracking", required=False, help="folder of the tracker's files"),
     ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate, or none (default: tensorboard)"}),
     ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
     ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
+    WORKERS,
     ("--save-every", {"type": float, "default": 60.0, "help": "least seconds between checkpoints (default: 60)"}),
 ]
 
 VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
-    prepare: [
-        SETTINGS,
-        ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
-        ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
-        OUTPUT,
-    ],
+    prepare: RAW,
+    weights: RAW,
     pretrain: TRAINING,
     train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
-    predict: [SETTINGS, _path("data"), _path("weights"), OUTPUT],
+    predict: [SETTINGS, _path("data"), _path("weights"), WORKERS, OUTPUT],
     count_flops: [SETTINGS, _path("data"), OUTPUT],
     calibrate: [SETTINGS, _path("predictions"), _path("costs"), OUTPUT],
     evaluate: [SETTINGS, _path("predictions"), _path("thresholds"), _path("costs"), OUTPUT],
-    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), OUTPUT],
+    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), WORKERS, OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     card: [

@@ -33,9 +33,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def nearest(name: str, valid: list[str]) -> str:
-    """The valid names as one phrase, the nearest to `name` first."""
-    close = difflib.get_close_matches(name, valid, n=len(valid) or 1, cutoff=0.0)
+def nearest(name: str, valid: list[str], at_most: int | None = None) -> str:
+    """The valid names as one phrase, the nearest to `name` first; all of them, or so many."""
+    close = difflib.get_close_matches(name, valid, n=at_most or len(valid) or 1, cutoff=0.0)
     return ", ".join(close) if close else "none"
 
 

@@ -19,6 +19,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Channels = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
 
 
 T = TypeVar("T")
@@ -63,7 +64,8 @@ def _check_options(entry: Component, kind: str, name: str) -> None:
             raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
     checked = model.model_validate(entry.__pydantic_extra__)
     entry.__pydantic_extra__.clear()
-    entry.__pydantic_extra__.update(checked.model_dump())
+    # what is not set is left out: a component's new option that defaults to null changes no run that knows it not
+    entry.__pydantic_extra__.update(checked.model_dump(exclude_none=True))
 
 
 class Dataset(Component):
@@ -77,6 +79,10 @@ class Dataset(Component):
     """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
     split_seed: int = 42
     """Seed of that split [C]."""
+    mean: Channels | None = None
+    """Means of red, green and blue, in [0, 1]; null: the training split's. Pretrained weights expect their own."""
+    std: Channels | None = None
+    """Standard deviations of the channels, in [0, 1]; null: the training split's."""
 
     @model_validator(mode="after")
     def _options(self) -> "Dataset":
@@ -84,22 +90,43 @@ class Dataset(Component):
         return self
 
 
+class Weights(Strict):
+    """Pretrained weights as their publisher ships them: a plain state dict of torchvision or timm."""
+
+    file: Annotated[str, Field(pattern=r"\.(pth|pt|bin|safetensors)$")]
+    """File below data_root, or in the hub's repository."""
+    hub: str | None = None
+    """Id of a repository of the Hugging Face hub, where `file` is fetched if data_root has none; null: never."""
+    home: str
+    """Where a person gets the file."""
+    licence: str
+    """Licence of the weights."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
+
+
 class Backbone(Component):
     """A network cut into stages."""
 
     family: str
     """File name in src/manyexits/backbones."""
+    weights: Name | None = None
+    """Entry of `weights` that phase 1, or a regime without one, starts from; null: from scratch."""
+    classifier: Literal["new", "kept"] | None = None
+    """Whether the layer that gives the logits is drawn anew or taken from the weights; stated exactly with them."""
 
     @model_validator(mode="after")
     def _options(self) -> "Backbone":
         _check_options(self, "backbones", self.family)
+        if (self.weights is None) != (self.classifier is None):
+            raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
         return self
 
     @property
     def n_blocks(self) -> int | None:
         """Number of blocks, where the options tell it."""
         blocks = self.options.get("blocks")
-        return sum(blocks) if blocks else None
+        return sum(blocks) if blocks else self.options.get("n_blocks")
 
 
 class Method(Component):
@@ -159,7 +186,9 @@ class Recipe(Resources):
     weight_decay: NotNegative = 0.0
     """Decoupled weight decay of AdamW, L2 penalty of SGD."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over the epoch limit, per step; cosine ends at 0."""
+    """Learning rate over the epoch limit, per step."""
+    lr_min: NotNegative = 0.0
+    """Learning rate at the end of the cosine."""
     clip: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient; null: no clipping."""
     batch: Positive
@@ -178,8 +207,14 @@ class Recipe(Resources):
     """Share of the target that is spread over all classes."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
     """Random crop after zero padding by so many pixels; 0: off."""
+    resized_crop: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Random part of each image, of 3:4 to 4:3, scaled to the view: the least share of the area; null: off."""
     flip: bool = False
     """Random horizontal flip with probability 1/2."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Random rotation by up to so many degrees either way; 0: off."""
+    contrast: NotNegative = 0.0
+    """Random contrast: its factor differs from 1 by up to so much; 0: off."""
     trivial_augment: bool = False
     """TrivialAugmentWide (Mueller and Hutter, 2021)."""
     erasing: Share = 0.0
@@ -188,8 +223,10 @@ class Recipe(Resources):
     """alpha of Mixup's Beta distribution; 0: off."""
     cutmix: NotNegative = 0.0
     """alpha of CutMix's Beta distribution; 0: off."""
+    mix_per: Literal["batch", "element"] = "batch"
+    """Whether a whole batch is mixed alike, or each image by numbers of its own."""
     mix_probability: Share = 1.0
-    """Probability that a batch is mixed."""
+    """Probability that a batch, or an image, is mixed."""
     mix_switch: Share = 0.5
     """Probability of CutMix where both are on."""
     cache_gib: NotNegative = 4.0
@@ -205,6 +242,12 @@ class Recipe(Resources):
                 f"batch {self.batch} cannot be divided by {self.devices} devices x {per_device or 1} images;"
                 " choose a multiple, or other 'devices' or 'per_device_batch'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> "Recipe":
+        if self.crop_padding and self.resized_crop:
+            raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
         return self
 
     @model_validator(mode="after")
@@ -274,6 +317,7 @@ class Study(Strict):
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
     datasets: dict[Name, Dataset] = {}
+    weights: dict[Name, Weights] = {}
     backbones: dict[Name, Backbone] = {}
     methods: dict[Name, Method] = {}
     placements: dict[Name, Placement] = {}
@@ -293,6 +337,9 @@ class Study(Strict):
                 raise ValueError(
                     f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
                 )
+        for name, backbone in self.backbones.items():
+            if backbone.weights is not None:
+                known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
         for name, given in self.analyses.items():
             known("analyses", name, components.names("analysis"))
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
@@ -333,6 +380,11 @@ class Study(Strict):
                         f"{key}.recipes: the phases of regime {regime} run in one job; give them equal {field!r}"
                     )
         blocks, total = self.placements[experiment.placement].blocks, self.backbones[experiment.backbone].n_blocks
+        if blocks is not None and total is None:
+            raise StudyError(
+                f"{key}.placement: {experiment.placement!r} goes by the number of blocks, which {experiment.backbone!r}"
+                " does not state; give the backbone its n_blocks"
+            )
         if blocks is not None and total not in blocks:
             raise StudyError(
                 f"{key}.placement: {experiment.placement!r} has no entry for the {total} blocks of"

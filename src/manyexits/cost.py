@@ -33,6 +33,7 @@ FREE = {
         "add add_ sub sub_ rsub mul mul_ div div_ neg exp sqrt pow relu relu_ gelu silu silu_ sigmoid tanh softmax"
         " hardtanh hardtanh_ dropout batch_norm layer_norm group_norm max_pool2d avg_pool2d adaptive_avg_pool2d"
         " adaptive_max_pool2d mean sum cumsum where masked_fill expand embedding clone copy_ constant_pad_nd pad"
+        " hardsigmoid hardswish hardswish_ addcmul amax linalg_vector_norm reshape_as expand_as"
     ).split()
 }
 """Operators that cost nothing under the convention. fvcore itself ignores those that only reshape, slice or cast."""
@@ -146,7 +147,7 @@ def count_network(network: MultiExit, shape: tuple[int, int, int]) -> Costs:
     for block, (stage, before, after) in enumerate(_walk(backbone, shape), start=1):
         stages.append(count(stage, before))
         if block in network.blocks:
-            features = backbone.tap(after)
-            last = block == network.blocks[-1]
-            heads.append(count(backbone.classifier if last else network.heads[str(block)], features))
+            exit_ = network.blocks.index(block) + 1
+            head = backbone.classifier if exit_ == network.n_exits else network.heads[str(block)]
+            heads.append(count(head, network.read(exit_, after)))
     return Costs(network.blocks, stages, heads)

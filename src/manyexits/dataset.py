@@ -1,44 +1,31 @@
 """A prepared dataset: `prepare` writes it, every later stage maps it into memory.
 
-Layout of the folder: arrays/{train,test}_{images,labels}.npy, splits.json, manifest.json, SHA256SUMS
-(`sha256sum -c SHA256SUMS` checks them all).
+Layout of the folder: arrays/, splits.json, manifest.json, SHA256SUMS (`sha256sum -c SHA256SUMS` checks them all). Small
+images lie in arrays/{train,test}_{images,labels}.npy. Photographs that stay where they are have an index instead of
+images: arrays/{train,test}_files.csv (path, height, width) and arrays/root.txt, the folder that the paths begin at.
 """
 
+import csv
 import hashlib
 import importlib
+import io
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64
 
-from manyexits import atomic
+from manyexits import atomic, components
+from manyexits.images import Files, Images
 from manyexits.provenance import sha256
-from manyexits.sources import Raw
+from manyexits.sources import Part, Raw
 
-Split = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class Images:
-    """One split: images stay on disk as uint8 until they are indexed."""
-
-    images: UInt8[np.ndarray, "n h w 3"]
-    labels: Int64[np.ndarray, " n"]
-    indices: Int64[np.ndarray, " m"]
-    """Which of the n images belong to the split."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, positions: Int64[np.ndarray, " b"]) -> tuple[UInt8[np.ndarray, "b h w 3"], Int64[np.ndarray, " b"]]:
-        """Images and labels at positions within the split."""
-        chosen = self.indices[positions]
-        return self.images[chosen], self.labels[chosen]
+INDEX = ("path", "height", "width")
 
 
 @dataclass(frozen=True)
@@ -58,12 +45,12 @@ class Prepared:
 
     @property
     def mean(self) -> Float32[np.ndarray, " 3"]:
-        """Channel means of the training split, in [0, 1]."""
+        """Channel means that images are normalised by, in [0, 1]."""
         return np.array(self.manifest["mean"], dtype=np.float32)
 
     @property
     def std(self) -> Float32[np.ndarray, " 3"]:
-        """Channel standard deviations of the training split, in [0, 1]."""
+        """Channel standard deviations that images are normalised by, in [0, 1]."""
         return np.array(self.manifest["std"], dtype=np.float32)
 
 
@@ -73,11 +60,8 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> No
     Raises:
         ValueError: when it is missing, damaged, or not what the configuration says.
     """
-    options = {
-        k: v
-        for k, v in settings.items()
-        if k not in ("dataset", "source", "classes", "validation", "split_seed", "version")
-    }
+    known = components.options("data", settings["source"]).model_fields
+    options = {key: value for key, value in settings.items() if key in known}
     raw = importlib.import_module(f"manyexits.data.{settings['source']}").load(root, hub, **options)
     write(raw, settings, folder)
 
@@ -89,23 +73,15 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
         ValueError: when its classes are not those of the settings, or it cannot be split.
     """
     name = settings["dataset"]
-    found = len(np.unique(raw.train_labels))
+    found = len(np.unique(raw.train.labels))
     if not found == settings["classes"] == len(raw.class_names):
         raise ValueError(
             f"datasets.{name}.classes is {settings['classes']}, but {raw.source} has training images of {found} classes"
             f" and {len(raw.class_names)} class names; correct the key or get the complete dataset"
         )
-    train, validation = split(raw.train_labels, settings["validation"], settings["split_seed"])
-
-    arrays = {
-        "train_images": raw.train_images,
-        "train_labels": raw.train_labels,
-        "test_images": raw.test_images,
-        "test_labels": raw.test_labels,
-    }
+    train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
-    for key, array in arrays.items():
-        atomic.write(folder / "arrays" / f"{key}.npy", partial(_save, array=array))
+    files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
     atomic.write_json(
         folder / "splits.json",
         {
@@ -117,8 +93,8 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
             "validation": {"n": len(validation), "sha256": _checksum(validation), "indices": validation.tolist()},
         },
     )
-    mean, std = channel_statistics(raw.train_images, train)
-    labels = {"train": raw.train_labels[train], "validation": raw.train_labels[validation], "test": raw.test_labels}
+    mean, std = raw.train.statistics(train)
+    labels = {"train": raw.train.labels[train], "validation": raw.train.labels[validation], "test": raw.test.labels}
     atomic.write_json(
         folder / "manifest.json",
         {
@@ -126,17 +102,18 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
             "source": raw.source,
             "licence": raw.licence,
             "settings": settings,
-            "shape": list(raw.train_images.shape[1:]),
+            "shape": list(raw.train.images.shape[1:]),
             "n": {key: len(value) for key, value in labels.items()},
             "class_names": raw.class_names,
+            "skipped": raw.skipped,
             "per_class": {key: _per_class(value, settings["classes"]) for key, value in labels.items()},
-            "mean": mean.tolist(),
-            "std": std.tolist(),
-            "files_sha256": {f"arrays/{key}.npy": sha256(folder / "arrays" / f"{key}.npy") for key in arrays}
-            | {"splits.json": sha256(folder / "splits.json")},
+            "mean": settings.get("mean") or mean.tolist(),
+            "std": settings.get("std") or std.tolist(),
+            "photographs_sha256": {part: getattr(raw, part).sha256 for part in ("train", "test")},
+            "files_sha256": {file: sha256(folder / file) for file in [*files, "splits.json"]},
         },
     )
-    listed = [*(f"arrays/{key}.npy" for key in arrays), "splits.json", "manifest.json"]
+    listed = [*files, "splits.json", "manifest.json"]
     atomic.write_text(folder / "SHA256SUMS", "".join(f"{sha256(folder / file)}  {file}\n" for file in listed))
 
 
@@ -164,19 +141,12 @@ def split(
     return np.sort(train), np.sort(validation)
 
 
-def channel_statistics(
-    images: UInt8[np.ndarray, "n h w c"], indices: Int64[np.ndarray, " m"]
-) -> tuple[Float32[np.ndarray, " c"], Float32[np.ndarray, " c"]]:
-    """Mean and standard deviation per channel in [0, 1], exact: from the histogram of byte values."""
-    counts = np.stack([np.bincount(images[indices, ..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(1)
-    variance = counts @ values**2 / counts.sum(1) - mean**2
-    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
-
-
-def read(folder: Path) -> Prepared:
+def read(folder: Path, workers: int = 0) -> Prepared:
     """Map a prepared folder into memory.
+
+    Args:
+        folder: written by `prepare`.
+        workers: processes that decode photographs ahead of time, where the dataset is an index of files.
 
     Raises:
         ValueError: when a file of it is missing or its size is not the manifest's.
@@ -184,10 +154,7 @@ def read(folder: Path) -> Prepared:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         splits = json.loads((folder / "splits.json").read_text())
-        arrays = {
-            key: np.load(folder / "arrays" / f"{key}.npy", mmap_mode="r", allow_pickle=False)
-            for key in ("train_images", "train_labels", "test_images", "test_labels")
-        }
+        train, test = (_read_part(folder / "arrays", part, int(manifest["shape"][0])) for part in ("train", "test"))
         indices = {key: np.array(splits[key]["indices"], dtype=np.int64) for key in ("train", "validation")}
         n = {key: int(manifest["n"][key]) for key in ("train", "validation", "test")}
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
@@ -195,21 +162,44 @@ def read(folder: Path) -> Prepared:
             f"the prepared dataset in {folder} cannot be read ({error}); remove the folder and prepare it again"
         ) from error
     sizes = [(f"{key} split", len(value), n[key]) for key, value in indices.items()]
-    for key, array in arrays.items():
-        sizes.append((f"file {key}.npy", len(array), n["test"] if "test" in key else n["train"] + n["validation"]))
+    for name, part, expected in (("train", train, n["train"] + n["validation"]), ("test", test, n["test"])):
+        sizes += [(f"file {name}_{what}", len(values), expected) for what, values in part.items()]
     for what, found, expected in sizes:
         if found != expected:
             raise ValueError(f"{folder}: the {what} has {found} images, not {expected}; prepare it anew")
-    train, test = (
-        (arrays["train_images"], np.asarray(arrays["train_labels"])),
-        (arrays["test_images"], np.asarray(arrays["test_labels"])),
-    )
     return Prepared(
         manifest,
-        Images(*train, indices["train"]),
-        Images(*train, indices["validation"]),
-        Images(*test, np.arange(n["test"])),
+        Images(**train, indices=indices["train"], workers=workers),
+        Images(**train, indices=indices["validation"], workers=workers),
+        Images(**test, indices=np.arange(n["test"]), workers=workers),
     )
+
+
+def _write_part(folder: Path, name: str, part: Part) -> list[str]:
+    """Write the training or test part; the names of its files below the prepared folder."""
+    atomic.write(folder / f"{name}_labels.npy", partial(_save, array=part.labels))
+    if isinstance(part.images, Files):
+        rows = zip(map(os.fsdecode, part.images.names), *part.images.sizes.T.tolist(), strict=True)
+        table = io.StringIO(newline="")
+        csv.writer(table, lineterminator="\n").writerows([INDEX, *rows])
+        atomic.write_text(folder / f"{name}_files.csv", table.getvalue())
+        atomic.write_text(folder / "root.txt", str(part.images.root))  # no manifest names it: it is this machine's
+        return [f"arrays/{name}_labels.npy", f"arrays/{name}_files.csv"]
+    atomic.write(folder / f"{name}_images.npy", partial(_save, array=part.images))
+    return [f"arrays/{name}_images.npy", f"arrays/{name}_labels.npy"]
+
+
+def _read_part(folder: Path, name: str, pixels: int) -> dict[str, Any]:
+    """Images and labels of the training or test part."""
+    labels = np.load(folder / f"{name}_labels.npy", allow_pickle=False)
+    if (folder / f"{name}_images.npy").exists() or not (folder / f"{name}_files.csv").exists():
+        return {"images": np.load(folder / f"{name}_images.npy", mmap_mode="r", allow_pickle=False), "labels": labels}
+    with (folder / f"{name}_files.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    names = np.array([row[0].encode() for row in rows])
+    sizes = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 2)
+    root = Path((folder / "root.txt").read_text(encoding="utf-8"))
+    return {"images": Files(root, names, sizes, pixels), "labels": labels}
 
 
 def _save(file: BinaryIO, array: np.ndarray) -> None:

@@ -1,4 +1,11 @@
-"""Exit heads: small networks on a backbone's features (DEFINITIONS.md, section 4)."""
+"""Exit heads: small networks on a backbone's features (DEFINITIONS.md, section 4).
+
+The head follows the shape of the features: maps get convolutions, pooling and a linear layer, vectors (a class token)
+linear layers alone. `depth` counts the layers in front of the last linear one, so the plain head has depth 0 on both.
+What the paper calls "kL" counts convolutions on maps, but all linear layers on tokens: depth k there, depth k-1 here.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +19,29 @@ CONVOLUTIONS: dict[int, list[tuple[int, int]]] = {
     5: [(2, 1), (1, 1), (1, 1), (1, 1), (1, 1)],
 }
 """Depth -> (channel divisor, stride) of the convolutions in front of the linear layer [C]."""
+
+HIDDEN = {0: 0, 1: 1024, 2: 8192, 3: 8192, 4: 8192}
+"""Depth -> width of the hidden layers in front of the linear layer of a token head [C]."""
+
+
+def head(features: Sequence[int], classes: int, depth: int, hidden: int | None) -> nn.Sequential:
+    """The head for features of a shape (D, H, W) or (D,).
+
+    Args:
+        features: shape of one sample's features.
+        classes: outputs.
+        depth: layers in front of the last linear one.
+        hidden: width of a token head's hidden layers; None: the authors'.
+
+    Raises:
+        ValueError: when there is no such head on such features.
+    """
+    if len(features) == 1:
+        return tokens(features[0], classes, depth, hidden)
+    if hidden is not None:
+        raise ValueError("'hidden' is the width of heads on tokens, but these features are maps; remove the key")
+    channels, pixels, _ = features
+    return convolutional(channels, pixels, classes, depth)
 
 
 class MixedPool(nn.Module):
@@ -42,3 +72,18 @@ def convolutional(channels: int, pixels: int, classes: int, depth: int, pooled: 
         layers += [nn.ReLU(), nn.Conv2d(channels, channels // divisor, 3, stride)]
         channels, pixels = channels // divisor, (pixels - 3) // stride + 1
     return nn.Sequential(*layers, MixedPool(pooled), nn.Flatten(), nn.Linear(channels * pooled**2, classes))
+
+
+def tokens(width: int, classes: int, depth: int, hidden: int | None = None) -> nn.Sequential:
+    """The head for a token (B, width): `depth` hidden layers with exact GELU, one linear layer.
+
+    Raises:
+        ValueError: when the authors have no head of that depth.
+    """
+    if depth not in HIDDEN:
+        raise ValueError(f"there is no head of depth {depth} on tokens; choose 0 to {max(HIDDEN)}")
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(width, hidden or HIDDEN[depth]), nn.GELU()]
+        width = hidden or HIDDEN[depth]
+    return nn.Sequential(*layers, nn.Linear(width, classes))

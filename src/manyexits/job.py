@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from manyexits import atomic, build, dataset, rows
+from manyexits import atomic, build, dataset, rows, weights
 from manyexits.checkpoint import Checkpoints, LockedError
 from manyexits.console import Console
 from manyexits.cost import count_network
@@ -34,7 +34,9 @@ class Job:
     data: Path
     """Prepared dataset."""
     backbone: Path | None
-    """Folder of phase 1's outputs; None for a job that starts from scratch."""
+    """Folder of phase 1's outputs; None for a job that does not start from them."""
+    weights: Path | None
+    """Pretrained weights, as `weights` wrote them; None for a job that does not start from them."""
     output: Path
     """Folder of the declared outputs."""
     checkpoints: Path
@@ -47,6 +49,8 @@ class Job:
     minutes: float | None
     """Time limit; a little before it the job saves itself and stops."""
     save_every_s: float
+    workers: int
+    """Processes that decode photographs ahead of time, over all ranks."""
 
 
 def run(job: Job) -> None:
@@ -62,6 +66,8 @@ def run(job: Job) -> None:
     inputs = {"manifest": job.data / "manifest.json"}
     if job.backbone:
         inputs["backbone"] = job.backbone / "model.safetensors"
+    if job.weights:
+        inputs["weights"] = job.weights
     key = digest({"settings": job.settings, "inputs": {name: sha256(path) for name, path in inputs.items()}})
     checkpoints = Checkpoints(job.checkpoints / key, console.line)
     if main and (sentence := checkpoints.failed(job.attempt)):
@@ -111,10 +117,12 @@ def _accelerator(job: Job) -> Accelerator:
 def _train(
     job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
-    data = dataset.read(job.data)
+    data = dataset.read(job.data, job.workers // accelerator.num_processes)
     network = build.network(job.settings["network"], data.shape, job.settings["seed"])
     if job.backbone:
         load_weights(job.backbone / "model.safetensors", network.backbone)
+    if job.weights:
+        weights.load(job.weights, network.backbone, job.settings["weights"]["classifier"])
     costs = count_network(network, data.shape)
     method = job.settings["network"].get("method", {"kind": "sdn"})["kind"]
     progress = fit(

@@ -1,13 +1,12 @@
 """Loss, accuracy and logits of every exit on a split, with evaluation transforms."""
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from manyexits import augment
-from manyexits.dataset import Images
+from manyexits.images import Images
 from manyexits.network import MultiExit
 
 EVALUATION_BATCH = 500
@@ -35,8 +34,7 @@ def measure(
     loss = torch.zeros(model.n_exits, dtype=torch.float64, device=mean.device)
     right = torch.zeros_like(loss)
     logits = []
-    for begin in range(rank * EVALUATION_BATCH, len(split), ranks * EVALUATION_BATCH):
-        raw, labels = split.take(np.arange(begin, min(begin + EVALUATION_BATCH, len(split))))
+    for raw, labels in split.batches(EVALUATION_BATCH, rank, ranks):
         target = torch.from_numpy(labels).to(mean.device)
         images = augment.normalise(torch.from_numpy(raw).to(mean.device), mean, std)
         answers = torch.stack([each.float() for each in model(images)])

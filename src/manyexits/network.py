@@ -67,16 +67,20 @@ class MultiExit(nn.Module):
 
     def features(self, images: Float[Tensor, "b 3 h w"], exits: tuple[int, ...]) -> list[Tensor]:
         """What these exits read."""
-        blocks = {self.blocks[exit_ - 1] for exit_ in exits}
+        exit_after = {self.blocks[exit_ - 1]: exit_ for exit_ in exits}
         state, tapped = images, []
-        for block, stage in enumerate(self.backbone.stages[: max(blocks)], start=1):
+        for block, stage in enumerate(self.backbone.stages[: max(exit_after)], start=1):
             state = stage(state)
-            if block in blocks:
-                tapped.append(self.backbone.tap(state))
+            if block in exit_after:
+                tapped.append(self.read(exit_after[block], state))
         return tapped
 
+    def read(self, exit_: int, state: Tensor) -> Tensor:
+        """What an exit reads of the state after its block: a head what is tapped, the classifier all of it."""
+        return state if exit_ == self.n_exits else self.backbone.tap(state)
+
     def answer(self, exit_: int, features: Tensor) -> Float[Tensor, "b c"]:
-        """Logits of one exit from the features after its block."""
+        """Logits of one exit from what it reads."""
         if exit_ == self.n_exits:
             return self.backbone.classifier(features)
         return self.heads[str(self.blocks[exit_ - 1])](features)
@@ -99,7 +103,7 @@ class MultiExit(nn.Module):
             for stage in self.backbone.stages[block:last]:
                 state = stage(state)
             block = last
-            logits = self.answer(exit_, self.backbone.tap(state))
+            logits = self.answer(exit_, self.read(exit_, state))
             leaves = torch.ones(len(inside), dtype=torch.bool, device=images.device)
             if exit_ < self.n_exits:
                 leaves = torch.from_numpy(policy.leaves(exit_, logits.float().cpu().numpy())).to(images.device)
@@ -117,16 +121,25 @@ def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:
     atomic.write(path, lambda file: file.write(save(weights, about)))
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict in safetensors.
+
+    Raises:
+        ValueError: when the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+
+
 def load_weights(path: Path, module: nn.Module) -> None:
     """Read what `save_weights` wrote.
 
     Raises:
         ValueError: when the file is damaged or belongs to another network.
     """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+    weights = read_weights(path)
     own = module.state_dict()
     wrong = sorted({*own} ^ {*weights}) or [name for name in own if own[name].shape != weights[name].shape]
     if wrong:

@@ -1,7 +1,9 @@
 """One phase of training: what learns, with which optimiser, on which images, and how far it has come."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from manyexits import augment
+from manyexits import augment, moves
 from manyexits.cost import Costs
 from manyexits.dataset import Prepared
+from manyexits.images import Batch, Request
 from manyexits.measure import EVALUATION_BATCH, measure
 from manyexits.network import MultiExit
 from manyexits.regimes import GROUPS, frozen, learning_exits
@@ -23,6 +26,26 @@ ORDER, STEP = 0, 1
 """What a counter is for."""
 
 Loss = Callable[[Float[Tensor, " e"]], Float[Tensor, ""]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The random numbers of one step."""
+
+    step: int
+    chosen: Int[np.ndarray, " b"]
+    """Positions in the training split of the effective batch."""
+    boxes: Int[np.ndarray, "b 4"] | None
+    draws: augment.Draws
+    mix: augment.Mix | None
+    seed: int
+    """Of what the network itself draws in its first slice; the further ones count up from it."""
+
+    def needed(self, positions: Int[np.ndarray, " p"]) -> Int[np.ndarray, " q"]:
+        """Positions in the effective batch of a slice's images and of those that they are mixed with, sorted."""
+        if self.mix is None:
+            return positions
+        return np.union1d(positions, len(self.chosen) - 1 - positions)
 
 
 class Phase:
@@ -74,13 +97,12 @@ class Phase:
         """What the heads read, for all training images, where neither backbone nor images change and it fits."""
         if "backbone" in GROUPS[self.name] or augment.is_random(self.recipe):
             return None
-        begins = range(0, len(self.data.train), EVALUATION_BATCH)
+        batches = -(-len(self.data.train) // EVALUATION_BATCH)
         parts: list[list[Tensor]] = []
-        for begin in begins:
-            raw, _ = self.data.train.take(np.arange(begin, min(begin + EVALUATION_BATCH, len(self.data.train))))
+        for raw, _ in self.data.train.batches(EVALUATION_BATCH):
             images = augment.normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
             parts.append(self.network.features(images, self.exits))
-            if sum(part.nbytes for part in parts[0]) * len(begins) > self.recipe["cache_gib"] * 2**30:
+            if sum(part.nbytes for part in parts[0]) * batches > self.recipe["cache_gib"] * 2**30:
                 return None
         return [torch.cat(tapped) for tapped in zip(*parts, strict=True)]
 
@@ -88,18 +110,42 @@ class Phase:
         """Order of the training images in an epoch."""
         return np.random.default_rng([ORDER, *self.counter, epoch]).permutation(len(self.data.train))
 
-    def step(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> None:
-        """One optimiser step on one effective batch, of which this rank takes its slices."""
+    def plan(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> "Plan":
+        """All random numbers of one step, for the whole effective batch."""
         generator = np.random.default_rng([STEP, *self.counter, epoch, step])
         height, width, _ = self.data.shape
-        draws = augment.draw(self.recipe, generator, self.batch, (height, width))
-        mix = augment.draw_mix(self.recipe, generator, (height, width))
         chosen = order[step * self.batch : (step + 1) * self.batch]
+        part = self.recipe["resized_crop"]
+        return Plan(
+            step=step,
+            chosen=chosen,
+            boxes=augment.draw_boxes(part, generator, self.data.train.sizes(chosen)) if part else None,
+            draws=augment.draw(self.recipe, generator, self.batch, (height, width)),
+            mix=augment.draw_mix(self.recipe, generator, self.batch, (height, width)),
+            seed=int(generator.integers(2**62)),
+        )
+
+    def steps_of(self, epoch: int, begin: int) -> Iterator[tuple["Plan", list[Batch]]]:
+        """The plans of an epoch from a step on, each with the images of this rank's slices, which are read ahead."""
+        order = self.order(epoch)
+        plans, again = itertools.tee(self.plan(order, epoch, step) for step in range(begin, self.steps))
+        wanted = (self.request(plan, positions) for plan in plans for positions in self.slices())
+        batches = self.data.train.read(wanted) if self.features is None else None
+        for plan in again:
+            yield plan, [next(batches) for _ in self.slices()] if batches else []
+
+    def request(self, plan: "Plan", positions: Int[np.ndarray, " p"]) -> Request:
+        """The images of one slice and their partners."""
+        needed = plan.needed(positions)
+        return Request(plan.chosen[needed], None if plan.boxes is None else plan.boxes[needed])
+
+    def step(self, plan: "Plan", batches: list[Batch], epoch: int) -> None:
+        """One optimiser step on one effective batch, of which this rank takes its slices."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, (epoch - 1) * self.steps + step, self.steps)
+            group["lr"] = learning_rate(self.recipe, (epoch - 1) * self.steps + plan.step, self.steps)
         for number, positions in enumerate(self.slices()):
-            torch.manual_seed(int(generator.integers(2**62)) + 1000 * self.accelerator.process_index + number)
-            images, features, targets = self.inputs(chosen, draws, mix, positions)
+            torch.manual_seed(plan.seed + self.accelerator.process_index * self.accumulation + number)
+            images, features, targets = self.inputs(plan, batches[number] if batches else None, positions)
             with self.accelerator.accumulate(self.model):
                 logits = self.model(images, self.exits, features)
                 smoothing = self.recipe["label_smoothing"]
@@ -118,30 +164,34 @@ class Phase:
             yield np.arange(number * self.per_device, (number + 1) * self.per_device)
 
     def inputs(
-        self,
-        chosen: Int[np.ndarray, " b"],
-        draws: augment.Draws,
-        mix: augment.Mix | None,
-        positions: Int[np.ndarray, " p"],
+        self, plan: "Plan", batch: Batch | None, positions: Int[np.ndarray, " p"]
     ) -> tuple[Tensor | None, list[Tensor] | None, Float[Tensor, "p c"]]:
         """Images or fixed features, and soft targets. A partner outside the slice is augmented here once more."""
         device = self.accelerator.device
-        needed = positions if mix is None else np.union1d(positions, self.batch - 1 - positions)
-        raw, labels = self.data.train.take(chosen[needed])
-        classes = len(self.data.manifest["class_names"])
-        targets = functional.one_hot(torch.from_numpy(labels).to(device), classes).float()
-        if self.features is not None:
-            index = torch.from_numpy(chosen[positions]).to(device)
-            return None, [tapped[index] for tapped in self.features], targets
-        images = augment.apply(
-            torch.from_numpy(raw).to(device), draws.at(needed), self.recipe["crop_padding"], self.mean, self.std
-        )
-        if mix is None:
+        if batch is None:
+            assert self.features is not None
+            chosen = torch.from_numpy(plan.chosen[positions]).to(device)
+            labels = self.data.train.labels[self.data.train.indices[plan.chosen[positions]]]
+            return None, [tapped[chosen] for tapped in self.features], self.one_hot(labels)
+        raw, labels = batch
+        needed, views = plan.needed(positions), torch.from_numpy(raw).to(device)
+        if plan.boxes is not None and not self.data.train.decoded:
+            views = moves.cut(views, plan.boxes[needed])
+        images = augment.apply(views, plan.draws.at(needed), self.recipe["crop_padding"], self.mean, self.std)
+        targets = self.one_hot(labels)
+        if plan.mix is None:
             return images, None, targets
         own = torch.from_numpy(np.searchsorted(needed, positions)).to(device)
         other = torch.from_numpy(np.searchsorted(needed, self.batch - 1 - positions)).to(device)
+        mix = plan.mix.at(positions)
+        share = torch.from_numpy(mix.share).to(device, torch.float32)[:, None]
         mixed = augment.mix(images[own], images[other], mix)
-        return mixed, None, mix.share * targets[own] + (1 - mix.share) * targets[other]
+        return mixed, None, share * targets[own] + (1 - share) * targets[other]
+
+    def one_hot(self, labels: Int[np.ndarray, " p"]) -> Float[Tensor, "p c"]:
+        """Labels as targets."""
+        classes = len(self.data.manifest["class_names"])
+        return functional.one_hot(torch.from_numpy(labels).to(self.accelerator.device), classes).float()
 
     def check_finite(self, epoch: int) -> None:
         """Refuse to go on, or to save, once a loss or a weight is no number.
@@ -221,7 +271,8 @@ def learning_rate(recipe: dict[str, Any], step: int, steps_per_epoch: int) -> fl
     """Learning rate of a step of a phase, counted from 0 over the recipe's epoch limit."""
     if recipe["schedule"] == "constant":
         return recipe["lr"]
-    return 0.5 * recipe["lr"] * (1 + math.cos(math.pi * step / (recipe["epochs"] * steps_per_epoch)))
+    share = 0.5 * (1 + math.cos(math.pi * step / (recipe["epochs"] * steps_per_epoch)))
+    return recipe["lr_min"] + (recipe["lr"] - recipe["lr_min"]) * share
 
 
 def _optimizer(recipe: dict[str, Any], parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:

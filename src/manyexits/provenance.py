@@ -51,13 +51,18 @@ def commit() -> dict[str, Any]:
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory in GiB, and accelerators if torch is loaded and sees any."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    found: dict[str, Any] = {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
+    found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1)}
     torch = sys.modules.get("torch")
     if torch is not None:
         count = torch.cuda.device_count()
         found["devices"] = [torch.cuda.get_device_name(index) for index in range(count)]
         found["threads"] = torch.get_num_threads()
     return found
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _cpu() -> str:

@@ -1,34 +1,72 @@
 """Finding and reading what publishers ship: a folder, a tar or zip archive, or the datasets hub."""
 
-import io
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float32, Int64, UInt8
+from PIL import Image
+
+from manyexits.images import Files
+from manyexits.photographs import UNREADABLE, opened
+from manyexits.provenance import sha256
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 """What the archives' readers raise over changed bytes, besides OSError."""
 
 
-@dataclass
-class Raw:
-    """A small image dataset as it came, N images of one size."""
+@dataclass(frozen=True)
+class Part:
+    """The training or the test part of a dataset as it came: N images of one size, or photographs that stay files."""
 
-    train_images: UInt8[np.ndarray, "n h w 3"]
-    train_labels: Int64[np.ndarray, " n"]
-    test_images: UInt8[np.ndarray, "m h w 3"]
-    test_labels: Int64[np.ndarray, " m"]
+    images: UInt8[np.ndarray, "n h w 3"] | Files
+    labels: Int64[np.ndarray, " n"]
+    moments: Int64[np.ndarray, "n 2 3"] | None = None
+    """Sums of the bytes and of their squares over each photograph's evaluation view, per channel."""
+    sha256: str | None = None
+    """Of the photographs' own checksums, in order."""
+
+    def statistics(
+        self, indices: Int64[np.ndarray, " m"]
+    ) -> tuple[Float32[np.ndarray, " 3"], Float32[np.ndarray, " 3"]]:
+        """Mean and standard deviation per channel in [0, 1], exact: all sums are of whole numbers."""
+        height, width = self.images.shape[1:3]
+        if self.moments is None:
+            assert isinstance(self.images, np.ndarray)
+            chosen = self.images[indices]
+            counts = np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
+            total, squares = counts @ np.arange(256), counts @ np.arange(256) ** 2
+        else:
+            total, squares = self.moments[indices].sum(0)
+        n = len(indices) * height * width
+        mean = total / n / 255
+        variance = squares / n / 255**2 - mean**2
+        return mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An image dataset as it came."""
+
+    train: Part
+    test: Part
     class_names: list[str]
     source: str
     """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
     licence: str
+    skipped: list[str] = field(default_factory=list)
+    """Names of damaged files that were left out."""
+
+
+def described(found: Path) -> str:
+    """What was read: a folder's name, or an archive's with its checksum."""
+    return found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
 
 
 def locate(root: Path, candidates: Iterable[str]) -> Path | None:
@@ -54,6 +92,8 @@ class Members:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._stored: dict[str, str] = {}
+        """Name -> the archive's own form of it, which may begin with "./", in the order in which they are stored."""
         self._archive: tarfile.TarFile | zipfile.ZipFile | None = None
         if path.is_dir():
             return
@@ -61,30 +101,52 @@ class Members:
             # it stays open as long as this object, which reads members from it on demand
             self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
             if isinstance(self._archive, zipfile.ZipFile):
-                self._names = {name for name in self._archive.namelist() if not name.endswith("/")}
+                listed = self._archive.namelist()
+                self._stored = {normpath(name): name for name in listed if not name.endswith("/")}
+                self._folders = {normpath(name) for name in listed if name.endswith("/")}
                 return
-            self._names = {member.name for member in self._archive.getmembers() if member.isfile()}
+            members = self._archive.getmembers()
+            self._stored = {normpath(member.name): member.name for member in members if member.isfile()}
+            self._folders = {normpath(member.name) for member in members if member.isdir()}
             while self._archive.fileobj and self._archive.fileobj.read(2**20):
                 pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
 
-    def names(self) -> list[str]:
-        """All names, sorted."""
+    def names(self, folder: str = "") -> list[str]:
+        """All names that begin with a folder's (which ends in a slash), sorted."""
         if self._archive is None:
-            return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file())
-        return sorted(self._names)
+            below = (self.path / folder).rglob("*")
+            return sorted(str(path.relative_to(self.path)) for path in below if path.is_file())
+        return sorted(name for name in self._stored if name.startswith(folder))
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Names of the folders directly inside a folder (which ends in a slash), sorted, empty ones included."""
+        if self._archive is None:
+            inside = (self.path / folder).iterdir() if (self.path / folder).is_dir() else ()
+            return sorted(path.name for path in inside if path.is_dir())
+        paths = self._folders - {"."} | {name.rsplit("/", 1)[0] for name in self._stored if "/" in name}
+        below = (path.removeprefix(folder) for path in paths if path.startswith(folder) and path != folder)
+        return sorted({path.split("/")[0] for path in below})
+
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Name and bytes of some files in the order in which they are stored: going back in a compressed tar would
+        unpack it anew. A folder's files come without their bytes, to be read by whoever needs them."""
+        if self._archive is None:
+            yield from ((name, None) for name in names)
+            return
+        wanted = set(names)
+        yield from ((name, self.read(name)) for name in self._stored if name in wanted)  # a dict keeps its order
 
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
         try:
             if self._archive is None:
                 return (self.path / name).read_bytes()
-            if name not in self._names:
-                raise KeyError(name)
+            stored = self._stored[name]
             if isinstance(self._archive, zipfile.ZipFile):
-                return self._archive.read(name)
-            file = self._archive.extractfile(name)
+                return self._archive.read(stored)
+            file = self._archive.extractfile(stored)
             assert file is not None, "only regular files are listed"
             return file.read()
         except (KeyError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
@@ -103,9 +165,8 @@ class Members:
         """One image in RGB, whatever mode it is stored in."""
         data = self.read(name)
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            return np.asarray(opened(data))
+        except UNREADABLE as error:
             raise ValueError(
                 f"{self.path}: the image {name} cannot be read ({error}); get the dataset again"
             ) from error
@@ -116,7 +177,14 @@ class Members:
 
 
 def from_hub(
-    identifier: str, image: str, label: str, splits: tuple[str, str], licence: str, missing: ValueError
+    identifier: str,
+    image: str,
+    label: str,
+    splits: tuple[str, str],
+    licence: str,
+    missing: ValueError,
+    view: Callable[[Image.Image], np.ndarray] = np.asarray,
+    configuration: str | None = None,
 ) -> Raw:
     """Read an image dataset through the datasets hub, or from a local folder in the hub's layout.
 
@@ -126,24 +194,26 @@ def from_hub(
         splits: names of the training and the test split.
         licence: of the data.
         missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
+        view: what is kept of an RGB image.
+        configuration: the hub's name of one of several forms of the dataset.
     """
     import datasets
 
     def unfit(what: str) -> ValueError:
         return ValueError(f"the hub's {identifier} {what}; name another one as hub_id in config.yaml")
 
-    def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
+    def part(split: Any) -> Part:
         try:
-            images = [np.asarray(row.convert("RGB")) for row in split[image]]
+            images = [view(row.convert("RGB")) for row in split[image]]
         except (OSError, SyntaxError) as error:
             raise unfit(f"has an image that cannot be read ({error})") from error
         shapes = {each.shape for each in images}
         if len(shapes) != 1:
             raise unfit(f"has images of {len(shapes)} sizes")
-        return np.stack(images), np.asarray(split[label], dtype=np.int64)
+        return Part(np.stack(images), np.asarray(split[label], dtype=np.int64))
 
     try:
-        train, test = (datasets.load_dataset(identifier, split=split) for split in splits)
+        train, test = (datasets.load_dataset(identifier, configuration, split=split) for split in splits)
     except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
         raise ValueError(
             f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"
@@ -151,4 +221,4 @@ def from_hub(
     for split in (train, test):
         if not {image, label} <= set(split.column_names):
             raise unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
-    return Raw(*arrays(train), *arrays(test), list(train.features[label].names), f"hub: {identifier}", licence)
+    return Raw(part(train), part(test), list(train.features[label].names), f"hub: {identifier}", licence)

@@ -17,9 +17,10 @@ from manyexits.refusals import StudyError, explain, known
 from manyexits.resolve import remarked, resolve
 
 VERSIONS = {
-    "prepare": 1,
-    "pretrain": 1,
-    "train": 1,
+    "prepare": 2,
+    "weights": 1,
+    "pretrain": 2,
+    "train": 2,
     "predict": 1,
     "count_flops": 1,
     "calibrate": 1,
@@ -160,6 +161,14 @@ class Plan:
             return None
         return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes["backbone"]}
 
+    def start(self, **names: Any) -> str | None:
+        """Entry of `weights` that a training starts from: phase 1 by its names, or a regime that has none."""
+        if "experiment" in names:
+            scratch = self.pretrained(names["experiment"], names["regime"]) is None
+            return self.study.backbones[self.experiment(names["experiment"]).backbone].weights if scratch else None
+        known("backbone", names["backbone"], list(self.study.backbones))
+        return self.study.backbones[names["backbone"]].weights
+
     # -- what a stage has to know -------------------------------------------------------------------------------------
 
     def settings(self, stage: str, **names: Any) -> str:
@@ -170,8 +179,18 @@ class Plan:
         known("dataset", dataset, list(self.study.datasets))
         return {"dataset": dataset, **self.study.datasets[dataset].model_dump()}
 
+    def _weights(self, weights: str) -> dict[str, Any]:
+        known("weights", weights, list(self.study.weights))
+        return {"weights": weights, **self.study.weights[weights].model_dump()}
+
     def _backbone(self, name: str) -> dict[str, Any]:
-        return self.study.backbones[name].model_dump()
+        return self.study.backbones[name].model_dump(exclude={"weights", "classifier"})
+
+    def _initial(self, backbone: str, weights: str | None) -> dict[str, Any]:
+        """What a training has to know of the pretrained weights that it starts from; nothing where there are none."""
+        if weights is None:
+            return {}
+        return {"weights": self._weights(weights) | {"classifier": self.study.backbones[backbone].classifier}}
 
     def _network(self, experiment: str) -> dict[str, Any]:
         entry = self.experiment(experiment)
@@ -192,7 +211,8 @@ class Plan:
         known("backbone", backbone, list(self.study.backbones))
         known("recipe", recipe, list(self.study.recipes))
         network = {"classes": self.study.datasets[dataset].classes, "backbone": self._backbone(backbone)}
-        return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed)}
+        initial = self._initial(backbone, self.start(backbone=backbone))
+        return {"network": network, "phases": [self._phase("backbone", recipe)], "seed": int(seed), **initial}
 
     def _train(self, experiment: str, regime: str, seed: Any) -> dict[str, Any]:
         known(f"regime of {experiment}", regime, self.experiment(experiment).regimes)
@@ -200,7 +220,9 @@ class Plan:
         phases = [self._phase(phase, recipes[phase]) for phase in self.study.later_phases(regime)]
         phase_1 = self.pretrained(experiment, regime)
         start = "scratch" if phase_1 is None else digest(self._pretrain(**phase_1, seed=seed))
-        return {"network": self._network(experiment), "start": start, "phases": phases, "seed": int(seed)}
+        initial = self._initial(self.experiment(experiment).backbone, self.start(experiment=experiment, regime=regime))
+        network = self._network(experiment)
+        return {"network": network, "start": start, "phases": phases, "seed": int(seed), **initial}
 
     def _predict(self, experiment: str, **_: Any) -> dict[str, Any]:
         return {"network": self._network(experiment)}
@@ -261,6 +283,7 @@ class Plan:
         for name in self.shown:
             entry = self.experiment(name)
             told = entry.model_dump(exclude={"vary", "seeds"})
+            told |= self._initial(entry.backbone, self.study.backbones[entry.backbone].weights)
             experiments.append(told | {"name": name, "seeds": self.seeds(name), "network": self._network(name)})
         regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
         recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())

@@ -92,10 +92,9 @@ def fit(
             progress.flops += phase.flops_once
         keep = Keeper(phase, progress, checkpoints, save_every_s, stop)
         while not phase.stopping.over(progress.epoch - 1):
-            order = phase.order(progress.epoch)
-            for step in range(progress.step, phase.steps):
-                phase.step(order, progress.epoch, step)
-                progress.step = step + 1
+            for plan, batches in phase.steps_of(progress.epoch, progress.step):
+                phase.step(plan, batches, progress.epoch)
+                progress.step = plan.step + 1
                 progress.samples += phase.batch
                 progress.flops += phase.batch * phase.flops_per_sample
                 console.step(phase.name, progress.epoch, progress.step, phase.steps)

@@ -98,28 +98,36 @@ def _levels(operation: int, signed_bin: int, device: torch.device) -> UInt8[Tens
     return changed.flatten().to(device)
 
 
-def _factor(images: Images, drawn: Drawn) -> tuple[Float[Tensor, "b 1 1 1"], Float[Tensor, "b 1 1 1"]]:
-    """The weights of the images and of their plain versions: 1 + magnitude and what is left to 1."""
-    own = 1 + np.copysign(BLENDS[np.abs(drawn[:, 1]) - 1], drawn[:, 1])
-    weights = torch.from_numpy(np.stack([own, 1 - own])[..., None, None, None]).to(images.device, torch.float32)
-    return weights[0], weights[1]
+def _factor(drawn: Drawn) -> Float[np.ndarray, " b"]:
+    """1 + magnitude: the weight of the images; their plain versions get what is left to 1."""
+    return 1 + np.copysign(BLENDS[np.abs(drawn[:, 1]) - 1], drawn[:, 1])
 
 
 def _color(images: Images, drawn: Drawn) -> Images:
-    return _blend(images, _grey(images), drawn)
+    return _blend(images, _grey(images), _factor(drawn))
 
 
 def _contrast(images: Images, drawn: Drawn) -> Images:
-    return _blend(images, _grey(images).mean((1, 2, 3), keepdim=True), drawn)
+    return contrast(images, _factor(drawn))
+
+
+def contrast(images: Images, factor: Float[np.ndarray, " b"]) -> Images:
+    """Each image with its own contrast: 0 is the mean of its grey version everywhere, 1 the image."""
+    return _blend(images, _grey(images).mean((1, 2, 3), keepdim=True), factor)
 
 
 def _grey(images: Images) -> Float[Tensor, "b 1 h w"]:
     return vision.rgb_to_grayscale(images).float()
 
 
-def _blend(images: Images, plain: Float[Tensor, "b 1 _ _"], drawn: Drawn) -> Images:
-    own, other = _factor(images, drawn)
+def _blend(images: Images, plain: Float[Tensor, "b 1 _ _"], factor: Float[np.ndarray, " b"]) -> Images:
+    own, other = _weights(factor, images.device)
     return (images * own).addcmul_(plain, other).clamp_(0, 255).to(torch.uint8)
+
+
+def _weights(factor: Float[np.ndarray, " b"], device: torch.device) -> Float[Tensor, "2 b 1 1 1"]:
+    """The factors and what is left to 1, rounded to float32 only at the end."""
+    return torch.from_numpy(np.stack([factor, 1 - factor])[..., None, None, None]).to(device, torch.float32)
 
 
 def _sharpen(images: Images, drawn: Drawn) -> Images:
@@ -128,7 +136,7 @@ def _sharpen(images: Images, drawn: Drawn) -> Images:
     rows = changed[..., :-2, :] + changed[..., 1:-1, :] + changed[..., 2:, :]
     inner = changed[..., 1:-1, 1:-1]
     mean = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * inner).div_(13).round_()
-    inner.addcmul_(mean - inner, _factor(images, drawn)[1])
+    inner.addcmul_(mean - inner, _weights(_factor(drawn), images.device)[1])
     return changed.clamp_(0, 255).to(torch.uint8)
 
 

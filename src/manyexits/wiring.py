@@ -81,6 +81,11 @@ class Wiring:
         folder = f"{self.data}/{dataset}"
         return {"manifest": f"{folder}/manifest.json", "splits": f"{folder}/splits.json", "arrays": f"{folder}/arrays"}
 
+    def weights(self, wildcards: Any) -> list[str]:
+        """Pretrained weights that a training starts from; none where it starts from phase 1 or from scratch."""
+        name = self.plan.start(**dict(wildcards.items()))
+        return [f"{self.data}/weights/{name}/{file}" for file in ("model.safetensors", "manifest.json") if name]
+
     def phase_1(self, wildcards: Any) -> list[str]:
         """Outputs of the phase that `pretrain` ran; none for a regime that starts from scratch."""
         names = self.plan.pretrained(wildcards.experiment, wildcards.regime)
@@ -118,8 +123,10 @@ class Wiring:
         return lambda wildcards, input, output: str(Path(dict(output.items()).get(key) or input[key]).parent)
 
     def start(self, wildcards: Any, input: Any) -> str:
-        """The option that tells `train` where phase 1 lies."""
-        return f"--backbone {Path(input.backbone[0]).parent}" if input.backbone else ""
+        """The option that tells a training where phase 1, or pretrained weights, lie."""
+        if input.get("backbone"):
+            return f"--backbone {Path(input.backbone[0]).parent}"
+        return f"--weights {input.weights[0]}" if input.weights else ""
 
     def tracking(self, wildcards: Any, output: Any) -> str:
         """Folder of a training's tracker files: they outlive its outputs."""

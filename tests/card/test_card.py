@@ -43,14 +43,14 @@ def written(plan, folder: str = "results/demo", data: str = "data") -> tuple[str
     return output.with_suffix(".md").read_text(), output.read_text()
 
 
-def answered(plan) -> dict[str, str]:
+def answered(markdown: str) -> dict[str, str]:
     """Variable -> answer, as the md card's first table has it."""
-    lines = re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| \*\*([^*]+)\*\*", written(plan)[0], re.MULTILINE)
-    return dict(lines)
+    return dict(re.findall(r"^\| ([A-Z][\w ]+) \| [^|]+ \| \*\*([^*]+)\*\*", markdown, re.MULTILINE))
 
 
 def test_a_complete_study_answers_all_nine(made):
-    assert answered(made) == {
+    text = written(made)[0]
+    assert answered(text) == {
         "Research Type": "Experimental",
         "Researcher Affiliation": "None stated",
         "Pseudocode": "Yes",
@@ -61,7 +61,7 @@ def test_a_complete_study_answers_all_nine(made):
         "Software Dependencies": "Yes",
         "Experiment Setup": "Yes",
     }
-    assert set(re.findall(r"^\| ([A-Z][\w ]+) \| No\b", written(made)[0], re.MULTILINE)) == NO_LONGER_NO
+    assert set(re.findall(r"^\| ([A-Z][\w ]+) \| No\b", text, re.MULTILINE)) == NO_LONGER_NO
 
 
 RUN = "results/demo/runs/small/mixed/s2/run.json"
@@ -183,17 +183,17 @@ def change_citation() -> None:
 def test_a_missing_piece_is_a_no_with_reason_and_remedy(made, what):
     remove, variables, reason = MISSING[what]
     remove()
-    assert {variable for variable, answer in answered(made).items() if answer == "No"} == variables
-    for text in written(made):
-        assert reason in text
-    problems = re.findall(r"^- .+; (.+)$", written(made)[0], re.MULTILINE)
+    texts = written(made)
+    assert {variable for variable, answer in answered(texts[0]).items() if answer == "No"} == variables
+    assert all(reason in text for text in texts)
+    problems = re.findall(r"^- .+; (.+)$", texts[0], re.MULTILINE)
     assert problems
     assert all(re.match(r"(remove|train|add|clone|commit|prepare|make|name) ", remedy) for remedy in problems)
 
 
 def test_a_study_that_draws_nothing_has_nothing_to_show(made):
     raw = yaml.safe_load(SMALL) | {"tables": {}, "figures": {}}
-    answers = answered(study.load(raw))
+    answers = answered(written(study.load(raw))[0])
     assert {variable for variable, answer in answers.items() if answer == "No"} == EVERY_RUN | {"Open Datasets"}
 
 
@@ -201,17 +201,40 @@ def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(
     settings = json.loads(Path(RUN).read_text())["settings"]
     del settings["phases"][0]["recipe"]["erasing"]
     change(RUN, settings=settings)
-    assert answered(made)["Experiment Setup"] == "Yes"
+    assert answered(written(made)[0])["Experiment Setup"] == "Yes"
     del settings["phases"][0]["recipe"]["lr"]  # stated, so no default
     change(RUN, settings=settings)
-    assert answered(made)["Experiment Setup"] == "No"
+    assert answered(written(made)[0])["Experiment Setup"] == "No"
 
 
 def test_affiliations_are_those_of_the_citation(made):
     authors = [{"given-names": "Ada", "family-names": "L", "affiliation": "An Institute"}, {"name": "A group"}]
     Path("CITATION.cff").write_text(yaml.safe_dump({"authors": authors}))
-    assert answered(made)["Researcher Affiliation"] == "An Institute"
+    assert answered(written(made)[0])["Researcher Affiliation"] == "An Institute"
     assert "by Ada L, A group" in written(made)[0]
+
+
+@pytest.fixture
+def pretrained(made, prepared):
+    """A study whose backbone starts from pretrained weights, in place of the other."""
+    raw = yaml.safe_load(SMALL)
+    raw["weights"] = {"published": {"file": "a.pth", "home": "https://home.org/a.pth", "licence": "BSD"}}
+    raw["backbones"]["tiny"] |= {"weights": "published", "classifier": "new"}
+    plan = study.load(raw)
+    shutil.rmtree("results")
+    shutil.rmtree("data")
+    records.write(plan, prepared, Path("results/demo"), Path("data"))
+    return plan
+
+
+def test_pretrained_weights_are_told_and_compared(pretrained):
+    text = written(pretrained)[0]
+    assert "| published | https://home.org/a.pth | – | BSD | new | small |" in text
+    assert "START(seed) = drawn from the seed, but the backbone's are those of published, its classifier new" in text
+    assert answered(written(pretrained)[0])["Experiment Setup"] == "Yes"
+    settings = json.loads(Path(PHASE_1).read_text())["settings"]
+    change(PHASE_1, settings=settings | {"weights": None})
+    assert "not what is in force now in weights" in written(pretrained)[0]
 
 
 def test_runs_that_differ_are_named(made):

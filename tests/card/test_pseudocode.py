@@ -20,7 +20,7 @@ def settings(**changes) -> dict:
 def test_a_regime_of_three_phases_as_a_person_would_write_it():
     expected = """\
 ALTERNATING(seed)    (regime alternating: backbone, then all, then heads)
-    θ ← initial weights of {backbone, heads, extras}, drawn from the seed, the same in every regime
+    θ ← initial weights of {backbone, heads, extras}, the same in every regime: START(seed)
     θ ← PHASE(θ, learn = {backbone}, freeze = {heads, extras}, E = {K}, R[backbone])
     θ ← PHASE(θ, learn = {backbone, heads, extras}, freeze = ∅, E = {1, …, K}, R[all])
     θ ← PHASE(θ, learn = {heads, extras}, freeze = {backbone}, E = {1, …, K−1}, R[heads])

@@ -83,6 +83,61 @@ def tiny_files(per_class=4, held_out=3):
     return files, held
 
 
+def photograph(seed, size=(40, 30)):
+    """A smooth random RGB image of (width, height)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def encoded(image, form="JPEG"):
+    """An image as the bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, form, **({"quality": 95, "subsampling": 0} if form == "JPEG" else {}))
+    return file.getvalue()
+
+
+def imagenette_files(classes, train=2, val=1, size=(40, 30)):
+    """Class folders of photographs in a training and a validation part, named as ImageNet names them."""
+    files = {}
+    for number, wnid in enumerate(classes):
+        for index in range(train):
+            files[f"train/{wnid}/{wnid}_{index}.JPEG"] = encoded(photograph(100 * number + index, size))
+        for index in range(val):
+            name = f"val/{wnid}/ILSVRC2012_val_{number:04d}{index:04d}.JPEG"
+            files[name] = encoded(photograph(10_000 + 100 * number + index, size))
+    return files
+
+
+IMAGENET = {3: ("n01440764", "tench, Tinca tinca"), 1: ("n02119789", "kit fox"), 2: ("n02100735", "English setter")}
+"""Number in the devkit -> WordNet id and words; the numbers do not follow the ids."""
+
+
+def devkit_files(truth):
+    """The two files of the devkit that matter: meta.mat with the hierarchy's inner nodes behind its leaves, and the
+    numbers of the validation images."""
+    from scipy.io import savemat
+
+    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "O")]
+    leaves = [(float(number), wnid, words, "a gloss", 0.0) for number, (wnid, words) in sorted(IMAGENET.items())]
+    synsets = np.array([[node] for node in [*leaves, (4.0, "n00001740", "entity", "a gloss", 3.0)]], dtype=kinds)
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": synsets})
+    lines = "".join(f"{number}\n" for number in truth).encode()
+    return {"data/meta.mat": meta.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": lines}
+
+
+def imagenet_files(truth=(2, 3, 1, 1)):
+    """Folders of training images, one folder of validation images, and the devkit's."""
+    files = {}
+    for number, (wnid, _) in IMAGENET.items():
+        for index in range(2):
+            files[f"train/{wnid}/{wnid}_{index}.JPEG"] = encoded(photograph(10 * number + index))
+    for index in range(len(truth)):
+        files[f"val/ILSVRC2012_val_{index + 1:08d}.JPEG"] = encoded(photograph(100 + index))
+    kit = {f"ILSVRC2012_devkit_t12/{name}": content for name, content in devkit_files(truth).items()}
+    return files | kit
+
+
 def write_folder(files, folder):
     """Write files below a folder."""
     for name, content in files.items():

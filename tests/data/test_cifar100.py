@@ -19,10 +19,10 @@ FILES = publishers.cifar_files(TRAIN, TEST)
 
 def holds_what_was_published(raw):
     for found, expected in (
-        (raw.train_images, TRAIN[0]),
-        (raw.train_labels, TRAIN[1]),
-        (raw.test_images, TEST[0]),
-        (raw.test_labels, TEST[1]),
+        (raw.train.images, TRAIN[0]),
+        (raw.train.labels, TRAIN[1]),
+        (raw.test.images, TEST[0]),
+        (raw.test.labels, TEST[1]),
     ):
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected)
@@ -64,9 +64,9 @@ def test_a_single_pixel_lands_where_the_record_says(tmp_path):
     record[2 + 1024 + 5 * 32 + 7] = 200  # the green plane, row 5, column 7
     publishers.write_folder(FILES | {"train.bin": bytes(record)}, tmp_path / publishers.CIFAR)
     raw = cifar100.load(tmp_path, False)
-    assert raw.train_labels.tolist() == [2]
-    assert np.argwhere(raw.train_images).tolist() == [[0, 5, 7, 1]]
-    assert raw.train_images.max() == 200
+    assert raw.train.labels.tolist() == [2]
+    assert np.argwhere(raw.train.images).tolist() == [[0, 5, 7, 1]]
+    assert raw.train.images.max() == 200
 
 
 @pytest.mark.parametrize("hub", [False, True])

@@ -19,8 +19,8 @@ def by_content(images, labels):
 
 def both_parts(raw):
     return (
-        np.concatenate([raw.train_images, raw.test_images]),
-        np.concatenate([raw.train_labels, raw.test_labels]),
+        np.concatenate([raw.train.images, raw.test.images]),
+        np.concatenate([raw.train.labels, raw.test.labels]),
     )
 
 
@@ -33,9 +33,9 @@ def test_every_digit_of_scikit_learn_is_there_once_with_its_label():
 
 def test_enlarged_digits_are_those_of_torchvisions_bicubic_resize():
     small, large = (digits.load(NOWHERE, False, pixels=pixels) for pixels in (8, 16))
-    grey = torch.from_numpy(small.train_images).permute(0, 3, 1, 2)
+    grey = torch.from_numpy(small.train.images).permute(0, 3, 1, 2)
     expected = vision.resize(grey, [16, 16], vision.InterpolationMode.BICUBIC, antialias=True)
-    found = torch.from_numpy(large.train_images).permute(0, 3, 1, 2)
+    found = torch.from_numpy(large.train.images).permute(0, 3, 1, 2)
     assert found.shape == (len(grey), 3, 16, 16)
     assert (found.int() - expected.int()).abs().max() <= 1
 
@@ -43,17 +43,17 @@ def test_enlarged_digits_are_those_of_torchvisions_bicubic_resize():
 def test_a_quarter_of_every_class_is_held_out():
     raw = digits.load(NOWHERE, False)
     counts = np.bincount(load_digits().target)
-    assert len(raw.test_labels) == 450
-    assert np.abs(np.bincount(raw.test_labels) - counts / 4).max() < 1
-    assert (np.bincount(raw.test_labels) + np.bincount(raw.train_labels) == counts).all()
+    assert len(raw.test.labels) == 450
+    assert np.abs(np.bincount(raw.test.labels) - counts / 4).max() < 1
+    assert (np.bincount(raw.test.labels) + np.bincount(raw.train.labels) == counts).all()
 
 
 def test_another_share_can_be_held_out():
-    assert len(digits.load(NOWHERE, False, test=0.1).test_labels) == 180
+    assert len(digits.load(NOWHERE, False, test=0.1).test.labels) == 180
 
 
 def test_two_readings_are_equal_and_need_no_file():
     first, second = (digits.load(NOWHERE, hub, pixels=12) for hub in (False, True))
-    assert np.array_equal(first.train_images, second.train_images)
-    assert np.array_equal(first.test_labels, second.test_labels)
+    assert np.array_equal(first.train.images, second.train.images)
+    assert np.array_equal(first.test.labels, second.test.labels)
     assert first.class_names == [str(number) for number in range(10)]

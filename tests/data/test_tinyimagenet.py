@@ -21,8 +21,8 @@ NAMES = ["goldfish, Carassius auratus", "Egyptian cat", "reel"]
 def holds_what_was_published(raw, held=HELD):
     assert raw.class_names == NAMES
     for images, labels, expected in (
-        (raw.train_images, raw.train_labels, held["train"]),
-        (raw.test_images, raw.test_labels, held["val"]),
+        (raw.train.images, raw.train.labels, held["train"]),
+        (raw.test.images, raw.test.labels, held["val"]),
     ):
         assert images.dtype == np.uint8
         assert labels.tolist() == [CLASSES.index(wnid) for _, wnid in expected]
@@ -64,20 +64,20 @@ def test_archive_and_tree_give_the_same_bytes(tmp_path):
     (tmp_path / "zip" / ARCHIVE).write_bytes(CONTENT)
     folder_of(tmp_path / "tree")
     archived, extracted = (tinyimagenet.load(tmp_path / kind, False) for kind in ("zip", "tree"))
-    assert np.array_equal(archived.train_images, extracted.train_images)
-    assert np.array_equal(archived.test_images, extracted.test_images)
+    assert np.array_equal(archived.train.images, extracted.train.images)
+    assert np.array_equal(archived.test.images, extracted.test.images)
 
 
 def test_grey_images_get_three_equal_channels(tmp_path):
     folder_of(tmp_path)
-    images = tinyimagenet.load(tmp_path, False).train_images
+    images = tinyimagenet.load(tmp_path, False).train.images
     assert [bool((image == image[..., :1]).all()) for image in images] == [True, False, False, False] * 3
 
 
 def test_images_of_the_test_folder_belong_to_no_split(tmp_path):
     folder_of(tmp_path)
     raw = tinyimagenet.load(tmp_path, False)
-    assert (len(raw.train_images), len(raw.test_images)) == (12, 3)
+    assert (len(raw.train.images), len(raw.test.images)) == (12, 3)
 
 
 def test_a_class_without_words_is_named_by_its_number(tmp_path):
@@ -98,9 +98,9 @@ def test_a_local_folder_in_the_layout_of_the_hub_is_read(tmp_path, monkeypatch):
     }
     folder = publishers.write_hub(tmp_path / "hub", splits, "image", "label", CLASSES)
     raw = tinyimagenet.load(tmp_path / "empty", True, hub_id=str(folder))
-    assert np.array_equal(raw.train_images, np.stack([image for image, _ in HELD["train"]]))
-    assert np.array_equal(raw.test_images, np.stack([image for image, _ in HELD["val"]]))
-    assert raw.train_labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert np.array_equal(raw.train.images, np.stack([image for image, _ in HELD["train"]]))
+    assert np.array_equal(raw.test.images, np.stack([image for image, _ in HELD["val"]]))
+    assert raw.train.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert raw.class_names == CLASSES
 
 

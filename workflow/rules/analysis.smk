@@ -23,4 +23,5 @@ rule analyse:
         "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
     shell:
         "manyexits analyse --settings {params.settings:q} --data {params.data:q} --weights {input.models:q}"
+        " --workers {threads}"
         " --output {output.rows:q} 2> {log:q}"

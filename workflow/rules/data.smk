@@ -1,4 +1,5 @@
-# Step 1: datasets as their publishers ship them become arrays. Raw files are no inputs: a dry run must not need them.
+# Step 1: datasets as their publishers ship them become arrays, and pretrained weights safetensors. Raw files are no
+# inputs: a dry run must not need them.
 
 
 rule prepare:
@@ -11,7 +12,7 @@ rule prepare:
         f"{STUDY.data}/logs/{{dataset}}.log",
     benchmark:
         f"{STUDY.data}/benchmarks/{{dataset}}.tsv"
-    threads: 1
+    threads: 8
     resources:
         mem_mb=16000,
         runtime=120,
@@ -25,3 +26,28 @@ rule prepare:
         "Preparing {wildcards.dataset}"
     shell:
         "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub} --output {params.folder:q} 2> {log:q}"
+
+
+rule weights:
+    output:
+        model=ensure(
+            f"{STUDY.data}/weights/{{weights}}/model.safetensors", non_empty=True
+        ),
+        manifest=f"{STUDY.data}/weights/{{weights}}/manifest.json",
+    log:
+        f"{STUDY.data}/logs/weights/{{weights}}.log",
+    benchmark:
+        f"{STUDY.data}/benchmarks/weights/{{weights}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        data_root=STUDY.raw,
+        hub=STUDY.hub,
+    params:
+        settings=STUDY.settings("weights"),
+        folder=STUDY.folder("manifest"),
+    message:
+        "Pretrained weights {wildcards.weights}"
+    shell:
+        "manyexits weights --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub} --output {params.folder:q} 2> {log:q}"

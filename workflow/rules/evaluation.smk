@@ -23,6 +23,7 @@ rule predict:
         "Predicting with {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
     shell:
         "manyexits predict --settings {params.settings:q} --data {params.data:q} --weights {input.model:q}"
+        " --workers {threads}"
         " --output {output.predictions:q} 2> {log:q}"
 
 

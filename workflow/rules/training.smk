@@ -4,6 +4,7 @@
 rule pretrain:
     input:
         unpack(STUDY.prepared),
+        weights=STUDY.weights,
     output:
         model=ensure(f"{STUDY.backbone}/model.safetensors", non_empty=True),
         history=f"{STUDY.backbone}/history.csv",
@@ -22,22 +23,24 @@ rule pretrain:
     params:
         settings=STUDY.settings("pretrain"),
         data=STUDY.folder("manifest"),
+        start=STUDY.start,
         folder=STUDY.folder("model"),
         checkpoints=f"{STUDY.output}/.checkpoints",
         tracking=STUDY.tracking,
     message:
         "Phase 1: {wildcards.backbone} on {wildcards.dataset}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     shell:
-        "manyexits pretrain --settings {params.settings:q} --data {params.data:q} --output {params.folder:q}"
-        " --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
+        "manyexits pretrain --settings {params.settings:q} --data {params.data:q} {params.start}"
+        " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
         " --tracker {resources.tracker}"
-        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} --workers {threads} 2> {log:q}"
 
 
 rule train:
     input:
         unpack(STUDY.prepared),
         backbone=STUDY.phase_1,
+        weights=STUDY.weights,
     output:
         model=ensure(f"{STUDY.run}/model.safetensors", non_empty=True),
         history=f"{STUDY.run}/history.csv",
@@ -56,14 +59,14 @@ rule train:
     params:
         settings=STUDY.settings("train"),
         data=STUDY.folder("manifest"),
-        backbone=STUDY.start,
+        start=STUDY.start,
         folder=STUDY.folder("model"),
         checkpoints=f"{STUDY.output}/.checkpoints",
         tracking=STUDY.tracking,
     message:
         "Training {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
     shell:
-        "manyexits train --settings {params.settings:q} --data {params.data:q} {params.backbone}"
+        "manyexits train --settings {params.settings:q} --data {params.data:q} {params.start}"
         " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {params.tracking:q}"
         " --tracker {resources.tracker}"
-        " --attempt {resources.attempt} --minutes {resources.runtime} 2> {log:q}"
+        " --attempt {resources.attempt} --minutes {resources.runtime} --workers {threads} 2> {log:q}"

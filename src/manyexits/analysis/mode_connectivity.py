@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manyexits.augment import normalise
-from manyexits.dataset import Images, Prepared
+from manyexits.dataset import Prepared
+from manyexits.images import Images
 from manyexits.measure import EVALUATION_BATCH, measure
 from manyexits.network import MultiExit
 
@@ -205,8 +206,7 @@ class Surface:
         return Point((loss / len(self.probe)).cpu().numpy(), (right / len(self.test)).cpu().numpy())
 
     def _batches(self, split: Images) -> Iterator[Tensor]:
-        for begin in range(0, len(split), EVALUATION_BATCH):
-            raw, _ = split.take(np.arange(begin, min(begin + EVALUATION_BATCH, len(split))))
+        for raw, _ in split.batches(EVALUATION_BATCH):
             yield normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
 
     def rows(self, point: Point) -> Rows:

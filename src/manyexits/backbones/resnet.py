@@ -4,11 +4,11 @@ A stage is one block; the stem belongs to the first. With four groups the stages
 order; with three groups and width 16 those of the original CIFAR networks, with projections as shortcuts.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from manyexits.backbones import Backbone
@@ -45,8 +45,9 @@ def build(
             channels = out
     stages[0] = nn.Sequential(_stem(stem, width), stages[0])
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-    backbone = Backbone(stages, classifier)
+    backbone = Backbone(stages, classifier, outputs="fc")
     _initialise(backbone)
+    backbone.original = _original(backbone.state_dict(), blocks)
     return backbone
 
 
@@ -69,17 +70,13 @@ def _initialise(backbone: Backbone) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def from_torchvision(weights: dict[str, Tensor], blocks: list[int]) -> dict[str, Tensor]:
-    """A torchvision ResNet's state dict under the names of these stages."""
-    number = {f"layer{g + 1}.{b}": sum(blocks[:g]) + b for g, count in enumerate(blocks) for b in range(count)}
-    fixed = {"conv1": "stages.0.0.0", "bn1": "stages.0.0.1", "fc": "classifier.2"}
+def _original(weights: Iterable[str], blocks: list[int]) -> dict[str, str]:
+    """torchvision's name of each weight -> its name in these stages."""
+    places = [f"layer{group}.{index}" for group, count in enumerate(blocks, start=1) for index in range(count)]
+    parts = {"stages.0.0.0": "conv1", "stages.0.0.1": "bn1", "stages.0.1": places[0], "classifier.2": "fc"}
+    parts |= {f"stages.{number}": place for number, place in enumerate(places) if number > 0}
 
-    def renamed(name: str) -> str:
-        head, _, rest = name.partition(".")
-        if head in fixed:
-            return f"{fixed[head]}.{rest}"
-        place, _, inner = rest.partition(".")
-        stage = number[f"{head}.{place}"]
-        return f"stages.{stage}.{'1.' if stage == 0 else ''}{inner}"
+    def part(weight: str) -> str:
+        return next(ours for ours in parts if weight.startswith(f"{ours}."))
 
-    return {renamed(name): torch.as_tensor(value) for name, value in weights.items()}
+    return {parts[part(weight)] + weight.removeprefix(part(weight)): weight for weight in weights}

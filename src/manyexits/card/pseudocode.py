@@ -35,7 +35,8 @@ def pseudocode(settings: dict[str, Any]) -> str:
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
         used = [phase for name in told["regimes"] for phase in settings["regimes"][name]]
-        by_recipes.setdefault(_in_force(told["recipes"], used, recipes), []).append(told["name"])
+        lines = _start(told.get("weights")) + _in_force(told["recipes"], used, recipes)
+        by_recipes.setdefault(lines, []).append(told["name"])
     tables = [f"{', '.join(names)}\n{lines}" for lines, names in by_recipes.items()]
     return "\n".join([*parts, PHASE, *losses, *tables])
 
@@ -44,7 +45,7 @@ def regime(name: str, phases: list[str]) -> str:
     """A regime as a procedure that calls its phases in order."""
     lines = [
         f"{name.upper()}(seed)    (regime {name}: {', then '.join(phases)})",
-        f"    θ ← initial weights of {_set(GROUPS['all'])}, drawn from the seed, the same in every regime",
+        f"    θ ← initial weights of {_set(GROUPS['all'])}, the same in every regime: START(seed)",
     ]
     for phase in phases:
         still = [group for group in GROUPS["all"] if group in frozen(phase)]
@@ -75,6 +76,14 @@ def value(given: Any) -> str:
     if isinstance(given, bool):
         return "yes" if given else "no"
     return f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def _start(weights: dict[str, Any] | None) -> str:
+    """Where the initial weights come from."""
+    if weights is None:
+        return "    START(seed) = drawn from the seed\n"
+    kept = f"{weights['weights']}, its classifier {weights['classifier']}"
+    return f"    START(seed) = drawn from the seed, but the backbone's are those of {kept}\n"
 
 
 def _in_force(named: dict[str, str], phases: list[str], recipes: dict[str, Any]) -> str:

@@ -30,6 +30,8 @@ class Run:
     dataset: str
     network: dict[str, Any]
     """Network in force."""
+    weights: dict[str, Any] | None
+    """Pretrained weights that it starts from; None for one that does not."""
     recipes: list[tuple[str, str]]
     """(phase, recipe) that this job trains."""
     shared: list[str]
@@ -120,6 +122,7 @@ def _run(told: dict[str, Any], regime: str, seed: int, phases: list[str], shares
         seed=seed,
         dataset=told["dataset"],
         network=told["network"],
+        weights=None if shares else told.get("weights"),
         recipes=[(phase, told["recipes"][phase]) for phase in phases[shares:]],
         shared=phases[:shares],
         stage="train",
@@ -138,6 +141,7 @@ def _backbone(told: dict[str, Any], seed: int, folder: Path) -> Run:
         seed=seed,
         dataset=told["dataset"],
         network={key: told["network"][key] for key in ("classes", "backbone")},
+        weights=told.get("weights"),
         recipes=[("backbone", recipe)],
         shared=[],
         stage="pretrain",
@@ -217,6 +221,8 @@ def contradictions(run: Run, settings: dict[str, Any]) -> list[str]:
         found.append(f"version of {run.stage}")
     if recorded.get("network") != run.network:
         found.append("network")
+    if recorded.get("weights") != run.weights:
+        found.append("weights")
     phases = recorded.get("phases") or []
     if [phase.get("phase") for phase in phases] != [phase for phase, _ in run.recipes]:
         found.append("phases")

@@ -53,7 +53,23 @@ def experiments(facts: Facts) -> list[Table | Text]:
     budgets = ", ".join(f"{100 * budget:g} %" for budget in facts.settings["budgets"])
     protocols = ", ".join(facts.settings["protocols"])
     told = f"Budgets: {budgets} of the backbone's FLOPs, and no limit. Protocols of thresholds: {protocols}."
-    return [Table(header, rows), Text(told)]
+    return [Table(header, rows), *pretrained(facts), Text(told)]
+
+
+def pretrained(facts: Facts) -> list[Table]:
+    """Weights that backbones start from: where they come from, and their licence."""
+    starts: dict[str, list[str]] = {}
+    entries = {}
+    for told in facts.settings["experiments"]:
+        if weights := told.get("weights"):
+            entries[weights["weights"]] = weights
+            starts.setdefault(weights["weights"], []).append(told["name"])
+    rows = [
+        [name, entry["home"], _text(entry["sha256"]), entry["licence"], entry["classifier"], ", ".join(starts[name])]
+        for name, entry in entries.items()
+    ]
+    header = ["pretrained weights", "from", "sha256 (first digits)", "licence", "classifier", "start of"]
+    return [Table(header, rows)] if rows else []
 
 
 def recipes(facts: Facts) -> Iterable[Table]:

@@ -1,21 +1,33 @@
 """CIFAR-100 (Krizhevsky, 2009): the publisher's binary archive, or the hub's copy."""
 
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from PIL import Image
+from pydantic import Field
 
-from manyexits.provenance import sha256
-from manyexits.sources import Members, Raw, from_hub, locate, missing
+from manyexits.photographs import view
+from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
 
 FOLDER = "cifar-100-binary"
 HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
 LICENCE = "none stated by the publisher"
-RECORD = 2 + 3 * 32 * 32
+SIDE = 32
+RECORD = 2 + 3 * SIDE**2
 """Bytes of a record: coarse label, fine label, then red, green and blue planes of 32 x 32."""
 
 
-def load(root: Path, hub: bool, *, path: str = "cifar-100-binary.tar.gz", hub_id: str = "uoft-cs/cifar100") -> Raw:
-    """The official parts with fine labels.
+def load(
+    root: Path,
+    hub: bool,
+    *,
+    path: str = "cifar-100-binary.tar.gz",
+    pixels: Annotated[int, Field(ge=1)] = 32,
+    hub_id: str = "uoft-cs/cifar100",
+) -> Raw:
+    """The official parts with fine labels, scaled to `pixels` (bicubic).
 
     Raises:
         ValueError: when it is missing or damaged.
@@ -24,18 +36,18 @@ def load(root: Path, hub: bool, *, path: str = "cifar-100-binary.tar.gz", hub_id
     found = locate(root, candidates)
     absent = missing("CIFAR-100", root, candidates, HOME)
     if found is None and hub:
-        return from_hub(hub_id, "img", "fine_label", ("train", "test"), LICENCE, absent)
+        scaled = partial(view, pixels=pixels)
+        return from_hub(hub_id, "img", "fine_label", ("train", "test"), LICENCE, absent, scaled)
     if found is None:
         raise absent
     members = Members(found)
     prefix = "" if found.is_dir() else f"{FOLDER}/"
     names = members.text(f"{prefix}fine_label_names.txt").split()
-    parts = [_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test")]
-    source = found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
-    return Raw(*parts[0], *parts[1], names, source, LICENCE)
+    train, test = (_records(members, f"{prefix}{part}.bin", len(names), pixels) for part in ("train", "test"))
+    return Raw(train, test, names, described(found), LICENCE)
 
 
-def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _records(members: Members, name: str, classes: int, pixels: int) -> Part:
     data = np.frombuffer(members.read(name), dtype=np.uint8)
     if len(data) == 0 or len(data) % RECORD:
         raise ValueError(
@@ -48,5 +60,10 @@ def _records(members: Members, name: str, classes: int) -> tuple[np.ndarray, np.
             f"{members.path}: {name} holds label {labels.max()}, but there are names for {classes} classes;"
             " it is damaged, get it again"
         )
-    images = records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), labels
+    images = records[:, 2:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    if pixels == SIDE:
+        return Part(np.ascontiguousarray(images), labels)
+    scaled = np.empty((len(images), pixels, pixels, 3), dtype=np.uint8)
+    for place, image in enumerate(images):
+        scaled[place] = view(Image.fromarray(image), pixels)
+    return Part(scaled, labels)

@@ -10,7 +10,7 @@ from pydantic import Field
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from manyexits.sources import Raw
+from manyexits.sources import Part, Raw
 
 
 def load(
@@ -26,4 +26,5 @@ def load(
     train, held_out = np.sort(train), np.sort(held_out)
     source = f"scikit-learn {metadata.version('scikit-learn')}, load_digits"
     names = [str(digit) for digit in range(10)]
-    return Raw(images[train], labels[train], images[held_out], labels[held_out], names, source, "CC BY 4.0")
+    train_part, test_part = (Part(images[chosen], labels[chosen]) for chosen in (train, held_out))
+    return Raw(train_part, test_part, names, source, "CC BY 4.0")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from manyexits.provenance import sha256
-from manyexits.sources import Members, Raw, from_hub, locate, missing
+from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
 
 FOLDER = "tiny-imagenet-200"
 HOME = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -40,12 +39,11 @@ def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: 
     rows = _rows(members, f"{prefix}val/val_annotations.txt")
     held_out = [(f"{prefix}val/images/{row[0]}", row[1]) for row in rows if len(row) > 1]
     _check_complete(members, names, prefix, {name for name, _ in held_out})
-    source = found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
     return Raw(
-        *_read(members, train_labelled, number),
-        *_read(members, held_out, number),
+        _read(members, train_labelled, number),
+        _read(members, held_out, number),
         [words.get(wnid, wnid) for wnid in classes],
-        source,
+        described(found),
         LICENCE,
     )
 
@@ -70,7 +68,7 @@ def _check_complete(members: Members, names: list[str], prefix: str, annotated: 
             )
 
 
-def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> Part:
     for name, wnid in labelled:
         if wnid not in number:
             raise ValueError(f"{members.path}: {name} is of class {wnid}, which wnids.txt does not list; get it again")
@@ -84,4 +82,4 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
                 f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not 64 x 64; get it again"
             )
         images[index] = image
-    return images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64)
+    return Part(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))

@@ -11,10 +11,21 @@ from manyexits import heads
 
 
 def build_heads(
-    features: list[torch.Size], classes: int, *, depth: Annotated[int, Field(ge=0, le=5)] = 0
+    features: list[torch.Size],
+    classes: int,
+    *,
+    depth: Annotated[int, Field(ge=0, le=5)] = 0,
+    hidden: Annotated[int, Field(ge=1)] | None = None,
 ) -> list[nn.Module]:
-    """One head for each tapped feature shape (channels, height, width)."""
-    return [heads.convolutional(channels, pixels, classes, depth) for channels, pixels, _ in features]
+    """One head for each tapped feature shape (D, H, W) or (D,).
+
+    Args:
+        features: the shapes.
+        classes: outputs of each head.
+        depth: layers in front of the last linear one: convolutions on maps, hidden layers on tokens.
+        hidden: width of the hidden layers on tokens; null: the authors' 1024 for one, 8192 for more [C].
+    """
+    return [heads.head(shape, classes, depth, hidden) for shape in features]
 
 
 def loss(losses: Float[Tensor, " e"]) -> Float[Tensor, ""]:

@@ -1,0 +1,66 @@
+"""Any folder or archive of class folders, by its path in config.yaml: photographs of any size and format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from sklearn.model_selection import train_test_split
+
+from manyexits.collection import Listed, by_class, collect
+from manyexits.sources import Members, Raw, locate, missing
+
+TITLE = "the folder of photographs"
+HOME = "whoever took them"
+LICENCE = "not known; whoever took the photographs can tell"
+
+
+def load(
+    root: Path,
+    hub: bool,
+    *,
+    path: str,
+    train: str = "train",
+    test: str | None = "val",
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+    pixels: Annotated[int, Field(ge=1)] = 224,
+    store: Literal["arrays", "index"] = "arrays",
+    damaged: Literal["refuse", "skip"] = "refuse",
+) -> Raw:
+    """Square views of photographs whose class is the folder that they lie in.
+
+    Args:
+        root: folder of the publishers' files.
+        hub: not used, nobody else has them.
+        path: folder or archive below root, or an absolute path.
+        train, test: folders of class folders inside it. With `test: null` there is one part, `train`, of which the
+            share `test_share` is set aside, stratified, seed 42 [O]; `train: ""` then names the folder itself.
+        test_share: see above.
+        pixels, store, damaged: as for Imagenette.
+
+    Raises:
+        ValueError: when it is missing or damaged.
+    """
+    found = locate(root, [path])
+    if found is None:
+        raise missing(TITLE, root, [path], HOME)
+    members = Members(found)
+    first, second = (f"{part}/" if part else "" for part in (train, test))
+    classes = members.folders(first)
+    if not classes:
+        raise ValueError(f"{found} holds no class folders in {first or 'it'}; name the right folder as train or path")
+    listed = by_class(members, first, classes)
+    parts = _drawn(listed, test_share) if test is None else (listed, by_class(members, second, classes))
+    return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged)
+
+
+def _drawn(listed: Listed, share: float) -> tuple[Listed, Listed]:
+    """Training and test part of photographs that come without."""
+    try:
+        places = train_test_split(
+            np.arange(len(listed.names)), test_size=share, stratify=listed.labels, random_state=42
+        )
+    except ValueError as error:
+        raise ValueError(f"test_share {share:g} of {len(listed.names)} photographs cannot be drawn: {error}") from error
+    first, second = (listed.at(sorted(part.tolist())) for part in places)
+    return first, second

@@ -1,0 +1,72 @@
+"""Imagenette (Howard, 2019): ten easy classes of ImageNet, as the publisher's archive or its extracted tree, or the
+hub's copy. All releases (full size, 320 px, 160 px) have the same layout; name another one by `path`.
+
+The publisher has no test part; its validation part is the test split (PAPER.md, section 1).
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from manyexits.collection import by_class, collect
+from manyexits.photographs import view
+from manyexits.sources import Members, Raw, from_hub, locate, missing
+
+HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
+LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
+CLASSES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+
+
+def load(
+    root: Path,
+    hub: bool,
+    *,
+    path: str = "imagenette2.tgz",
+    pixels: Annotated[int, Field(ge=1)] = 224,
+    per_class: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = None,
+    store: Literal["arrays", "index"] = "arrays",
+    damaged: Literal["refuse", "skip"] = "refuse",
+    hub_id: str = "frgfm/imagenette",
+    hub_form: str = "full_size",
+) -> Raw:
+    """Square views of its photographs.
+
+    Args:
+        root, hub: as for every dataset.
+        path: archive or folder below root.
+        pixels: side of the view: the short side is scaled to it, the centre cut out.
+        per_class: a subset, the first training and test photographs of each class by name; null: all.
+        store: arrays holds all views; an index leaves the photographs where they are, for workers to decode.
+        damaged: whether photographs that cannot be read end the preparation or are left out, named in the manifest.
+        hub_id, hub_form: the hub's name of the dataset and of the release with the largest photographs.
+
+    Raises:
+        ValueError: when it is missing, incomplete or damaged.
+    """
+    candidates = (path, path.removesuffix(".tgz").removesuffix(".tar.gz"))
+    found = locate(root, candidates)
+    absent = missing("Imagenette", root, candidates, HOME)
+    if found is None and hub:
+        views = partial(view, pixels=pixels)
+        return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, views, hub_form)
+    if found is None:
+        raise absent
+    members = Members(found)
+    top = "" if members.folders("train/") else f"{(members.folders() or ['imagenette2'])[0]}/"
+    train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
+    if per_class:
+        train, test = train.first(per_class[0]), test.first(per_class[1])
+    return collect(members, train, test, list(CLASSES.values()), LICENCE, pixels=pixels, store=store, damaged=damaged)
