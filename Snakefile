@@ -43,6 +43,7 @@ rule all:
     default_target: True
     input:
         [STUDY.artefact(name) for name in STUDY.plan.artefacts],
+        STUDY.card,
 
 
 rule tables:

@@ -46,6 +46,7 @@ def test_all_trains_every_experiment_once(clone, plan):
     assert jobs["pretrain"] == 9 * 4  # nine experiments, four seeds; regimes and placements share phase 1
     assert jobs["prepare"] == 5
     assert jobs["weights"] == 1
+    assert jobs["card"] == 1
 
 
 CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
@@ -56,10 +57,28 @@ def test_every_artefact_resolves_by_its_name_and_by_its_files(clone, which, requ
     study_plan = request.getfixturevalue(which)
     targets = ["all", "tables", "figures"]
     for name, kinds in study_plan.artefacts.items():
-        suffixes = {"tables": ("csv", "md", "tex"), "figures": ("pdf", "png", "svg")}
+        suffixes = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
         targets += [name, *(f"{study_plan.study.output}/{kind}/{name}.{s}" for kind in kinds for s in suffixes[kind])]
     output = dry_run(clone, *targets, *CONFIGURATIONS[which])
     assert (stats(output)["table"], stats(output)["figure"]) == (2, 2)
+
+
+@pytest.mark.parametrize("which", CONFIGURATIONS)
+def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(clone, which, request):
+    study_plan = request.getfixturevalue(which)
+    files = [f"{study_plan.study.output}/card.{suffix}" for suffix in ("md", "html")]
+    for targets in (["all"], ["card"], files):
+        assert stats(dry_run(clone, *targets, *CONFIGURATIONS[which]))["card"] == 1
+
+
+def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
+    from manyexits import study
+
+    raw["experiments"]["small"]["vary"] = {"placement": ["first"]}  # swept, but drawn by nothing
+    plan = study.load(raw)
+    runs = {f"runs/small/{r}/s{s}/run.json" for r in ("disjoint", "joint", "mixed") for s in (1, 2)}
+    phase_1 = {f"backbones/digits/tiny/quick/s{s}/run.json" for s in (1, 2)}
+    assert set(plan.recorded()) == {"costs/small.json"} | runs | phase_1
 
 
 def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):

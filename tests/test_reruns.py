@@ -70,7 +70,6 @@ UNRELATED = {
     "another folder of raw data": {"data_root": "elsewhere", "hub": False},
     "another tracker": {"tracker": "none"},
     "more time and memory": {"recipes": {"quick": {"minutes": 5, "memory_gib": 3, "threads": 1}}},
-    "an origin mark": {"recipes": {"quick": {"origin": {"lr": "P E.1"}}}},
     "a number written otherwise": {"recipes": {"quick": {"lr": "0.005"}}},
 }
 
@@ -80,14 +79,18 @@ def test_an_unrelated_edit_reruns_nothing(finished, tmp_path, what):
     assert rerun(finished, tmp_path, UNRELATED[what]) == {}
 
 
+def test_an_origin_mark_changes_the_card_alone(finished, tmp_path):
+    assert rerun(finished, tmp_path, {"recipes": {"quick": {"origin": {"lr": "P E.1"}}}}) == {"card": 1}
+
+
 def test_a_new_budget_reruns_calibration_and_what_follows(finished, tmp_path):
     changed = rerun(finished, tmp_path, {"budgets": [0.5, 0.75, 1.0]})
-    assert changed == {"calibrate": 4, "evaluate": 4, "table": 1, "figure": 1}
+    assert changed == {"calibrate": 4, "evaluate": 4, "table": 1, "figure": 1, "card": 1}
 
 
 def test_a_changed_recipe_reruns_exactly_its_runs(finished, tmp_path):
     changed = rerun(finished, tmp_path, {"recipes": {"slow": {"lr": 2e-3}}})
-    assert changed == {"train": 1, "predict": 1, "calibrate": 1, "evaluate": 1, "table": 1, "figure": 1}
+    assert changed == {"train": 1, "predict": 1, "calibrate": 1, "evaluate": 1, "table": 1, "figure": 1, "card": 1}
 
 
 def test_a_changed_colour_reruns_only_its_figure(finished, tmp_path):

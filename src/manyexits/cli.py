@@ -1,4 +1,4 @@
-"""The command line: one verb per rule, and two for people. Heavy imports stand inside the verbs."""
+"""The command line: one verb per rule, and three for people. Heavy imports stand inside the verbs."""
 
 import argparse
 import json
@@ -200,7 +200,7 @@ def analyse(chosen: argparse.Namespace) -> None:
 
 
 def table(chosen: argparse.Namespace) -> None:
-    """a table as csv, md and tex"""
+    """a table as csv, md, tex and html"""
     from manyexits import tables
 
     tables.draw(chosen.settings, chosen.inputs, chosen.output)
@@ -211,6 +211,13 @@ def figure(chosen: argparse.Namespace) -> None:
     from manyexits import figures
 
     figures.draw(chosen.settings, chosen.inputs, chosen.output)
+
+
+def card(chosen: argparse.Namespace) -> None:
+    """the reproducibility card as md and html"""
+    from manyexits import card
+
+    card.write(chosen.settings, chosen.folder, chosen.data, chosen.checkout, chosen.output)
 
 
 # -- for people -------------------------------------------------------------------------------------------------------
@@ -246,12 +253,26 @@ def schema(chosen: argparse.Namespace) -> None:
     print(json.dumps(schema(), indent=1))
 
 
+def gather(chosen: argparse.Namespace) -> None:
+    """copy the records of finished runs, without weights, to where they can be committed"""
+    from manyexits import gather, resolve, study
+
+    plan = study.load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    finished, unfinished = gather.gather(plan, chosen.into)
+    print(f"{len(finished)} of {len(finished) + len(unfinished)} trainings are in {chosen.into}")
+    print("".join(f"not finished: {folder}\n" for folder in unfinished), end="")
+
+
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 Argument = tuple[str, dict[str, Any]]
 SETTINGS: Argument = (
     "--settings",
     {"type": json.loads, "required": True, "help": "canonical JSON, from the Snakefile"},
+)
+CONFIG: Argument = (
+    "--config",
+    {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
 )
 OUTPUT: Argument = ("--output", {"type": Path, "required": True})
 
@@ -299,14 +320,16 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), WORKERS, OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
-    settings: [
-        ("run_name", {"metavar": "RUN"}),
-        (
-            "--config",
-            {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
-        ),
+    card: [
+        SETTINGS,
+        _path("folder", help="folder of everything that the study makes"),
+        _path("data", help="folder of the prepared datasets"),
+        _path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
+        OUTPUT,
     ],
+    settings: [("run_name", {"metavar": "RUN"}), CONFIG],
     schema: [],
+    gather: [CONFIG, _path("into", help="folder of the records, laid out as the study's output")],
 }
 
 

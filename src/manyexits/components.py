@@ -75,3 +75,15 @@ def constant(kind: str, name: str, key: str, default: Any) -> Any:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == key for t in node.targets):
             return ast.literal_eval(node.value)
     return default
+
+
+def docstring(kind: str, name: str, function: str) -> str:
+    """The first line of what a component says about one of its functions, read without importing it.
+
+    Raises:
+        ValueError: when it has no such function, or it says nothing.
+    """
+    for node in _parse(kind, name).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function and (text := ast.get_docstring(node)):
+            return text.splitlines()[0]
+    raise ValueError(f"{kind}/{name}.py must define the function {function} with a docstring")

@@ -28,6 +28,7 @@ VERSIONS = {
     "analyse": 1,
     "table": 1,
     "figure": 1,
+    "card": 1,
 }
 """Stage -> version, bumped by hand when the numbers that it makes change; this reruns it everywhere."""
 
@@ -279,6 +280,35 @@ class Plan:
     def _figure(self, name: str) -> dict[str, Any]:
         return self._artefact("figures", name)
 
+    def _card(self) -> dict[str, Any]:
+        experiments = []
+        for name in self.shown:
+            entry = self.experiment(name)
+            told = entry.model_dump(exclude={"vary", "seeds"})
+            told |= self._initial(entry.backbone, self.study.backbones[entry.backbone].weights)
+            experiments.append(told | {"name": name, "seeds": self.seeds(name), "network": self._network(name)})
+        regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
+        recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
+        return {
+            "experiments": experiments,
+            "regimes": {name: self.study.regimes[name] for name in regimes},
+            "recipes": {
+                name: {"values": self.study.recipes[name].science(), "origin": self.study.recipes[name].origin}
+                for name in recipes
+            },
+            "budgets": self.study.budgets,
+            "protocols": self.study.protocols,
+            "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
+        }
+
+    @property
+    def shown(self) -> list[str]:
+        """Expanded experiments that some table or figure draws, in the order of the study."""
+        drawn = {
+            name for artefact, kinds in self.artefacts.items() for kind in kinds for name in self.drawn(kind, artefact)
+        }
+        return [name for name in self.experiments if name in drawn]
+
     # -- files and resources ------------------------------------------------------------------------------------------
 
     def read_by(self, kind: str, name: str) -> list[str]:
@@ -289,6 +319,15 @@ class Plan:
             return [f"{RUN.format(experiment=e, regime=r, seed=s)}/rows.csv" for e, r, s in runs]
         known(f"{kind}.{name}: READS", str(what), ["rows", *self.study.analyses])
         return [f"analyses/{what}/{e}/{unit}.csv" for e in self.drawn(kind, name) for unit in self.units(what, e)]
+
+    def recorded(self) -> list[str]:
+        """Files, below the output folder, that tell how every shown experiment was trained and what it costs."""
+        files = {f"costs/{experiment}.json": None for experiment in self.shown}
+        for experiment, regime, seed in (run for name in self.shown for run in self.runs(name)):
+            if phase_1 := self.pretrained(experiment, regime):
+                files[f"{BACKBONE.format(**phase_1, seed=seed)}/run.json"] = None
+            files[f"{RUN.format(experiment=experiment, regime=regime, seed=seed)}/run.json"] = None
+        return list(files)
 
     def recipes(self, experiment: str, regime: str) -> list[Recipe]:
         """Recipes of the phases that `train` runs."""

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits import resolve, study
+from manyexits import captions, resolve, study
 from manyexits.recipe import Recipe
 
 GUARD = "MANYEXITS_STUDY"
-SUFFIXES = {"tables": ("csv", "md", "tex"), "figures": ("pdf", "png", "svg")}
+SUFFIXES = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
 
 
 class Wiring:
@@ -34,6 +34,7 @@ class Wiring:
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{study.BACKBONE}"
         self.run = f"{self.output}/{study.RUN}"
+        self.card = [f"{self.output}/card.{suffix}" for suffix in ("md", "html")]
         self.raw = str(study.data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"
         self.tracker = self.plan.study.tracker
@@ -67,6 +68,12 @@ class Wiring:
         """What a table or figure reads."""
         return lambda wildcards: [f"{self.output}/{file}" for file in self.plan.read_by(kind, wildcards.name)]
 
+    def recorded(self, wildcards: Any) -> list[str]:
+        """What the card reads of the runs, their costs and their datasets."""
+        datasets = dict.fromkeys(self.plan.experiment(name).dataset for name in self.plan.shown)
+        small = [f"{self.data}/{name}/{file}" for name in datasets for file in ("manifest.json", "splits.json")]
+        return [*small, *(f"{self.output}/{file}" for file in self.plan.recorded())]
+
     def prepared(self, wildcards: Any) -> dict[str, str]:
         """A prepared dataset, by its own name or by that of an experiment."""
         experiment = getattr(wildcards, "experiment", None)
@@ -94,6 +101,17 @@ class Wiring:
         runs = self.plan.compared(wildcards.analysis, wildcards.experiment, wildcards.unit)
         folders = (self.run.format(experiment=wildcards.experiment, regime=r, seed=s) for r, s in runs)
         return [f"{folder}/model.safetensors" for folder in folders]
+
+    # -- the report ---------------------------------------------------------------------------------------------------
+
+    def labels(self, checkout: Path, kind: str) -> Callable[[Any], dict[str, str]]:
+        """How the report lists a table or figure: one label, since of two its page makes a switch that breaks it."""
+        what = kind.removesuffix("s")
+        return lambda wildcards: {what: f"{wildcards.name}: {captions.title(checkout, kind, wildcards.name)}"}
+
+    def caption(self, checkout: Path, rule: str, name: str) -> str:
+        """What the report says about a table or figure, by the rule that makes it."""
+        return captions.caption(checkout, self.plan, f"{rule}s", name)
 
     # -- params: `settings` is all that a result may depend on --------------------------------------------------------
 

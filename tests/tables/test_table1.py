@@ -264,17 +264,20 @@ def test_latex_escapes_what_it_would_read_as_a_comment_or_an_index(build):
     assert all(any(note in line for line in made.latex().splitlines() if line.startswith("%")) for note in made.notes)
 
 
-def test_three_files_are_written(tmp_path):
+def test_four_files_are_written(tmp_path):
     for seed in (1, 2):
         rows.write(tmp_path / f"{seed}.csv", run(seed))
     told = {"name": "table1", "experiments": [SMALL], "regimes": ["joint"], "options": {"protocols": ["paper"]}}
     draw(told, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out" / "table1.csv")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table1.csv", "table1.md", "table1.tex"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"table1.{suffix}" for suffix in ("csv", "md", "tex", "html")
+    }
     data = pd.read_csv(tmp_path / "out" / "table1.csv")
     assert data["protocol"].tolist() == ["paper"] * 4
     assert data.loc[data["budget"] == "0.5", "mean"].iloc[0] == pytest.approx(0.765)
     assert "76.50" in (tmp_path / "out" / "table1.md").read_text()
     assert "76.50" in (tmp_path / "out" / "table1.tex").read_text()
+    assert re.search(r"<td>76\.50[^<]*</td>", (tmp_path / "out" / "table1.html").read_text())
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,29 @@
-# Step 9: what people look at.
+# Steps 9 and 10: what people look at.
+
+import os
+from functools import partial
+
+CHECKOUT = Path(os.path.relpath(workflow.basedir))
+# captions are rendered by `snakemake --report`, which hands them the configuration; each artefact has one of its own
+config["caption"] = partial(STUDY.caption, CHECKOUT)
+
+
+report: "../report/workflow.rst"
 
 
 rule table:
     input:
         rows=STUDY.drawn_from("tables"),
     output:
-        csv=report(
-            f"{STUDY.output}/tables/{{name}}.csv",
-            category="Tables",
-            caption="../report/table.rst",
-            labels={"table": "{name}"},
-        ),
+        csv=f"{STUDY.output}/tables/{{name}}.csv",
         md=f"{STUDY.output}/tables/{{name}}.md",
         tex=f"{STUDY.output}/tables/{{name}}.tex",
+        html=report(
+            f"{STUDY.output}/tables/{{name}}.html",
+            category="Tables",
+            caption="../report/artefact.rst",
+            labels=STUDY.labels(CHECKOUT, "tables"),
+        ),
     log:
         f"{STUDY.output}/logs/table/{{name}}.log",
     benchmark:
@@ -38,8 +49,8 @@ rule figure:
         png=report(
             f"{STUDY.output}/figures/{{name}}.png",
             category="Figures",
-            caption="../report/figure.rst",
-            labels={"figure": "{name}"},
+            caption="../report/artefact.rst",
+            labels=STUDY.labels(CHECKOUT, "figures"),
         ),
         svg=f"{STUDY.output}/figures/{{name}}.svg",
     log:
@@ -57,3 +68,42 @@ rule figure:
         "Figure {wildcards.name}"
     shell:
         "manyexits figure --settings {params.settings:q} --inputs {input.rows:q} --output {output.pdf:q} 2> {log:q}"
+
+
+rule card:
+    input:
+        records=STUDY.recorded,
+        citation=str(CHECKOUT / "CITATION.cff"),
+        lock=str(CHECKOUT / "envs/requirements.txt"),
+        templates=[
+            str(CHECKOUT / f"workflow/report/card.{suffix}")
+            for suffix in ("md", "html")
+        ],
+    output:
+        md=f"{STUDY.output}/card.md",
+        html=report(
+            f"{STUDY.output}/card.html",
+            category="Reproducibility card",
+            caption="../report/card.rst",
+            labels={"card": "nine variables and their evidence"},
+        ),
+    log:
+        f"{STUDY.output}/logs/card.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/card.tsv"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        # where the checkout lies changes no result
+        checkout=str(CHECKOUT),
+    params:
+        settings=STUDY.settings("card"),
+        folder=STUDY.folder("html"),
+        data=STUDY.data,
+    message:
+        "Reproducibility card"
+    shell:
+        "manyexits card --settings {params.settings:q} --folder {params.folder:q} --data {params.data:q}"
+        " --checkout {resources.checkout:q} --output {output.html:q} 2> {log:q}"

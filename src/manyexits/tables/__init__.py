@@ -3,6 +3,7 @@
 `told` holds the experiments (identities) and regimes to draw, in order.
 """
 
+import html
 import importlib
 import math
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ from typing import Any
 import pandas as pd
 
 from manyexits import atomic, frames
+
+STYLE = (
+    "<style>body { font: 13px/1.5 system-ui, sans-serif; margin: 1.5rem; } h2 { font-size: 1rem; }"
+    " table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0;"
+    " border-bottom: 1px solid #ddd; white-space: nowrap; } ul { color: #444; }</style>"
+)
 
 
 @dataclass
@@ -37,6 +44,15 @@ class Table:
         parts = [f"% {title}\n{_latex(cells)}" for title, cells in self.sections.items()]
         return "\n".join([*parts, *(f"% {note}" for note in self.notes)]) + "\n"
 
+    def page(self) -> str:
+        """All sections and notes as a page of its own, for the report."""
+        parts = [
+            f"<h2>{html.escape(title)}</h2>\n{cells.to_html(index=False, border=0)}"
+            for title, cells in self.sections.items()
+        ]
+        notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in self.notes)
+        return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
+
 
 def _latex(cells: pd.DataFrame) -> str:
     escaped = cells.map(lambda text: str(text).replace("%", r"\%").replace("_", r"\_").replace("±", r"$\pm$"))
@@ -45,11 +61,12 @@ def _latex(cells: pd.DataFrame) -> str:
 
 
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
-    """Make a table and write it as csv, md and tex, under the name of `output` whatever its suffix."""
+    """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
     module = importlib.import_module(f"manyexits.tables.{settings['name']}")
     made = module.table(frames.read(module.READS, inputs), settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex())
+    atomic.write_text(output.with_suffix(".html"), made.page())
     atomic.write_text(output.with_suffix(".csv"), made.data.to_csv(index=False))
 
 

@@ -1,0 +1,52 @@
+"""The records that a finished study leaves behind, written by hand: no training, and numbers that can be told apart."""
+
+import json
+import shutil
+from pathlib import Path
+
+from manyexits import provenance
+from manyexits.study import BACKBONE, RUN, Plan
+
+VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
+HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}
+COSTS = {
+    "convention": "one multiply-accumulate is one FLOP",
+    "backbone": 100,
+    "exits": [{"exit": 1, "after_block": 1, "cost": 40}, {"exit": 2, "after_block": 2, "cost": 110}],
+}
+
+
+def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
+    """Prepared data without arrays, costs, and run.json of every training."""
+    for dataset in plan.study.datasets:
+        (data / dataset).mkdir(parents=True)
+        for file in ("manifest.json", "splits.json"):
+            shutil.copy(prepared / file, data / dataset / file)
+    for experiment in plan.experiments:
+        entry = plan.experiment(experiment)
+        manifest = provenance.sha256(data / entry.dataset / "manifest.json")
+        about = {"inputs_sha256": {"manifest": manifest}, "versions": VERSIONS, "hardware": HARDWARE}
+        about |= {"commit": "ab" * 20, "changed": False}
+        save(output / f"costs/{experiment}.json", COSTS)
+        for _, regime, seed in plan.runs(experiment):
+            if names := plan.pretrained(experiment, regime):
+                told = {"settings": json.loads(plan.settings("pretrain", **names, seed=seed))}
+                place = BACKBONE.format(**names, seed=seed)
+                save(output / place / "run.json", about | told | {"phases": [spent("backbone")]})
+            names = {"experiment": experiment, "regime": regime, "seed": seed}
+            told = {"settings": json.loads(plan.settings("train", **names))}
+            phases = [spent(phase) for phase in plan.study.regimes[regime]]
+            save(output / RUN.format(**names) / "run.json", about | told | {"phases": phases})
+
+
+def spent(phase: str) -> dict:
+    """What a phase took."""
+    seconds = {"time_s": 5.0, "device_seconds": 10.0}
+    counts = {"samples_of_phase": 2048, "flops_of_phase": 3_000_000}
+    return {"phase": phase, "epochs": 2, "best_epoch": 1, "stopped_early": True} | counts | seconds
+
+
+def save(path: Path, content: dict) -> None:
+    """Write JSON, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
