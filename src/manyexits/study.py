@@ -285,7 +285,7 @@ class Plan:
         for name in self.shown:
             entry = self.experiment(name)
             told = entry.model_dump(exclude={"vary", "seeds"})
-            told |= self._initial(entry.backbone, self.study.backbones[entry.backbone].weights)
+            told |= self._initial(backbone=entry.backbone)
             experiments.append(told | {"name": name, "seeds": self.seeds(name), "network": self._network(name)})
         regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
         recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
