@@ -1,4 +1,4 @@
-"""The command line: one verb per rule, and two for people. Heavy imports stand inside the verbs."""
+"""The command line: one verb per rule, and three for people. Heavy imports stand inside the verbs."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+EXIT_INCOMPLETE = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """sysexits' "temporary failure": the state is saved, start again to go on."""
@@ -17,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; what is wrong is said in one sentence.
 
     Returns:
-        0, 2 for bad input or configuration, 75 for a training that was stopped and saved itself.
+        0, 1 where `doctor` misses something, 2 for bad input or configuration, 75 for a training that was stopped and
+        saved itself.
     """
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given)
@@ -209,6 +211,17 @@ def figure(chosen: argparse.Namespace) -> None:
 # -- for people -------------------------------------------------------------------------------------------------------
 
 
+def doctor(chosen: argparse.Namespace) -> int:
+    """tell what is here, what is missing, and which tables and figures could be built; exit code 0: all of them, data
+    that the hub may be asked for included; 1: something is missing; 2: the configuration is not valid"""
+    from manyexits import doctor
+    from manyexits.doctor import text
+
+    report = doctor.examine(chosen.config)
+    text.show(report)
+    return 0 if report.complete else EXIT_INCOMPLETE
+
+
 def settings(chosen: argparse.Namespace) -> None:
     """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
     from manyexits import resolve, study
@@ -255,6 +268,12 @@ WORKERS: Argument = (
 )
 
 
+CONFIG: Argument = (
+    "--config",
+    {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
+)
+
+
 def _path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
@@ -292,13 +311,8 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), WORKERS, OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
-    settings: [
-        ("run_name", {"metavar": "RUN"}),
-        (
-            "--config",
-            {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
-        ),
-    ],
+    doctor: [CONFIG],
+    settings: [("run_name", {"metavar": "RUN"}), CONFIG],
     schema: [],
 }
 

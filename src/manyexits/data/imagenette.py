@@ -17,7 +17,7 @@ from manyexits.sources import Members, Raw, from_hub, locate, missing
 TITLE = "Imagenette"
 HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
 LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
-SIZE = "1.5 GB (the releases of 320 px and 160 px: 326 MB and 94 MB)"
+SIZE = "1.5 GB (326 MB at 320 px, 94 MB at 160 px)"
 IMAGES = 13_394
 CLASSES = {
     "n01440764": "tench",

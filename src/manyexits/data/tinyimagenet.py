@@ -88,7 +88,8 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
         image = members.image(name)
         if image.shape != (SIDE, SIDE, 3):
             raise ValueError(
-                f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not {SIDE} x {SIDE}; get it again"
+                f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not {SIDE} x {SIDE};"
+                " get it again"
             )
         images[index] = image
     return Part(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))
