@@ -72,7 +72,8 @@ def load(
     if found is None:
         raise absent
     members = Members(found)
-    top = "" if members.folders("train/") else f"{(members.folders() or ['imagenette2'])[0]}/"
+    tops = ["", *(f"{name}/" for name in members.folders())]
+    top = next((top for top in tops if members.folders(f"{top}train/")), "")
     train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
         train, test = train.first(per_class[0]), test.first(per_class[1])
