@@ -58,6 +58,13 @@ def test_what_is_no_whole_image_raises_what_is_called_unreadable(data):
         photographs.opened(data)
 
 
+@pytest.mark.parametrize(("value", "kind"), [(70_000, np.int32), (-5, np.int32), (0.5, np.float32)])
+def test_values_beyond_16_bit_are_refused_and_not_wrapped(value, kind):
+    image = Image.fromarray(np.full((2, 2), value, dtype=kind))
+    with pytest.raises(photographs.UNREADABLE, match="8 or 16 bit"):
+        photographs.opened(publishers.encoded(image, "TIFF"))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64))
 def test_the_evaluation_view_is_resize_and_center_crop(width, height, pixels):

@@ -1,8 +1,12 @@
 """Finding and reading what publishers ship, in every form in which it comes."""
 
 import io
+import os
 import re
 import socket
+import tarfile
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +46,81 @@ def test_folder_tar_and_zip_list_and_read_the_same_files(tmp_path_factory, files
         members = sources.Members(path)
         assert members.names() == sorted(f"{prefix}{name}" for name in files)
         assert {name: members.read(f"{prefix}{name}") for name in files} == files
+
+
+def test_hidden_files_are_none(tmp_path):
+    hidden = dict.fromkeys((".DS_Store", "a/._b.txt", ".cache/c.txt", "__MACOSX/a/d.txt"), b"")
+    for path, prefix in forms(tmp_path, hidden | {"a/b.txt": b"1"}):
+        members = sources.Members(path)
+        assert members.names() == [f"{prefix}a/b.txt"]
+        assert members.folders(prefix) == ["a"]
+
+
+def test_links_are_followed_in_folders_and_archives_but_not_in_circles(tmp_path):
+    folder = publishers.write_folder({"a/one.txt": b"1"}, tmp_path / "inner")
+    publishers.write_folder({"two.txt": b"2"}, tmp_path / "elsewhere")
+    (folder / "a/hard.txt").hardlink_to(folder / "a/one.txt")
+    (folder / "a/soft.txt").symlink_to("one.txt")
+    (folder / "b").symlink_to(tmp_path / "elsewhere")
+    (folder / "a/up").symlink_to(folder)
+    (folder / "a/itself").symlink_to("itself")
+    members = sources.Members(folder)
+    assert members.folders() == ["a", "b"]
+    assert members.names() == ["a/hard.txt", "a/itself", "a/one.txt", "a/soft.txt", "b/two.txt"]
+    assert members.read("b/two.txt") == b"2"
+    with tarfile.open(tmp_path / "files.tar", "w") as archive:
+        archive.add(folder, "inner")
+    archived = sources.Members(tmp_path / "files.tar")
+    assert {archived.read(f"inner/a/{name}.txt") for name in ("one", "hard", "soft")} == {b"1"}
+    for unread, name in ((members, "a/itself"), (archived, "inner/a/up"), (archived, "inner/b")):
+        with pytest.raises(ValueError, match=name):
+            unread.read(name)
+
+
+def test_backslashes_of_a_zip_are_slashes_and_its_suffix_may_be_upper_case(tmp_path):
+    with zipfile.ZipFile(tmp_path / "files.ZIP", "w") as archive:
+        archive.writestr("a\\b\\c.txt", b"1")
+        archive.writestr("a\\void\\", b"")
+    members = sources.Members(tmp_path / "files.ZIP")
+    assert members.names("a/") == ["a/b/c.txt"]
+    assert members.folders("a/") == ["b", "void"]
+    assert members.read("a/b/c.txt") == b"1"
+
+
+@pytest.mark.parametrize("form", ["xz", "bz2", "gz"])
+def test_changed_bytes_of_every_compression_are_damage(tmp_path, form):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=f"w:{form}") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
+    changed = bytearray(content.getvalue())
+    changed[len(changed) // 2] ^= 0x10
+    (tmp_path / "a.tar").write_bytes(changed)
+    with pytest.raises(ValueError, match=r"a\.tar is damaged"):
+        sources.Members(tmp_path / "a.tar")
+
+
+def test_what_must_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    members = sources.Members(publishers.write_folder({"a/b.txt": b"1"}, tmp_path))
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for name, read in (("a/b.txt", members.read), ("a/", members.names), ("a/", members.folders)):
+        with pytest.raises(ValueError, match=f"^{tmp_path / name} must not be read; correct its permissions$"):
+            read(name)
+
+
+def test_mean_and_deviation_are_those_of_all_bytes_without_copying_them():
+    images = np.random.default_rng(0).integers(0, 256, (8000, 32, 32, 3), dtype=np.uint8)
+    part, indices = sources.Part(images, np.zeros(8000, dtype=np.int64)), np.arange(1, 8000)
+    tracemalloc.start()
+    mean, std = part.statistics(indices)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < images.nbytes / 1.5
+    np.testing.assert_allclose(mean, images[1:].mean((0, 1, 2)) / 255, rtol=1e-6)
+    np.testing.assert_allclose(std, images[1:].reshape(-1, 3).std(0) / 255, rtol=1e-6)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -154,6 +233,16 @@ def test_other_columns_of_the_hub_are_refused(offline, tmp_path):
     rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
     folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "img", "label", "a")
     refused(folder, "has the columns img, label, not image and label", "hub_id in config.yaml")
+
+
+def test_labels_of_the_hub_without_names_are_refused(offline, tmp_path):
+    import datasets
+
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    for path in (folder / "data").iterdir():
+        datasets.Dataset.from_parquet(str(path)).cast_column("label", datasets.Value("int64")).to_parquet(path)
+    refused(folder, "has no names of classes in its column label", "hub_id in config.yaml")
 
 
 def test_images_of_several_sizes_from_the_hub_are_refused(offline, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: one verb per rule, and three for people. Heavy imports stand inside the verbs."""
+"""The command line: one verb per rule, and those for people (people.py). Heavy imports stand inside the verbs."""
 
 import argparse
 import json
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from manyexits.people import doctor, gather, schema, settings
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
@@ -17,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; what is wrong is said in one sentence.
 
     Returns:
-        0, 2 for bad input or configuration, 75 for a training that was stopped and saved itself.
+        0, 1 where `doctor` misses something, 2 for bad input or configuration, 75 for a training that was stopped and
+        saved itself.
     """
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given, argparse.Namespace(given=given))
@@ -220,49 +223,6 @@ def card(chosen: argparse.Namespace) -> None:
     card.write(chosen.settings, chosen.folder, chosen.data, chosen.checkout, chosen.output)
 
 
-# -- for people -------------------------------------------------------------------------------------------------------
-
-
-def settings(chosen: argparse.Namespace) -> None:
-    """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
-    from manyexits import resolve, study
-
-    plan = study.load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
-    known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
-    if chosen.run_name not in known:
-        from manyexits.components import nearest
-
-        raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
-    experiment, regime, seed = chosen.run_name.split("/")
-    names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
-    entry = plan.experiment(experiment)
-    told = {"prepare": json.loads(plan.settings("prepare", dataset=entry.dataset))}
-    if pretrained_weights := plan.study.backbones[entry.backbone].weights:
-        told["weights"] = json.loads(plan.settings("weights", weights=pretrained_weights))
-    if phase_1 := plan.pretrained(experiment, regime):
-        told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
-    for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
-        told[stage] = json.loads(plan.settings(stage, **names))
-    print(json.dumps(told, indent=2))
-
-
-def schema(chosen: argparse.Namespace) -> None:
-    """print the JSON schema of config.yaml"""
-    from manyexits.schema import schema
-
-    print(json.dumps(schema(), indent=1))
-
-
-def gather(chosen: argparse.Namespace) -> None:
-    """copy the records of finished runs, without weights, to where they can be committed"""
-    from manyexits import gather, resolve, study
-
-    plan = study.load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
-    finished, unfinished = gather.gather(plan, chosen.into)
-    print(f"{len(finished)} of {len(finished) + len(unfinished)} trainings are in {chosen.into}")
-    print("".join(f"not finished: {folder}\n" for folder in unfinished), end="")
-
-
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 Argument = tuple[str, dict[str, Any]]
@@ -327,6 +287,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
         _path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
         OUTPUT,
     ],
+    doctor: [CONFIG],
     settings: [("run_name", {"metavar": "RUN"}), CONFIG],
     schema: [],
     gather: [CONFIG, _path("into", help="folder of the records, laid out as the study's output")],

@@ -87,13 +87,17 @@ def collect(
     """Decode all photographs once and keep them, or where they are.
 
     Raises:
-        ValueError: for damaged ones under `refuse`; for an index of an archive.
+        ValueError: for damaged ones under `refuse`; for an index of an archive; for names that are no UTF-8.
     """
     if store == "index" and not members.path.is_dir():
         raise ValueError(
             f"{members.path} is an archive, and an index needs files that lie open: unpack it there"
             f" (tar -xf {members.path.name}), or set store: arrays in the dataset's entry of config.yaml"
         )
+    if odd := next(
+        (name for name in (*train.names, *test.names) if name.encode(errors="replace").decode() != name), ""
+    ):
+        raise ValueError(f"{members.path}: the name {odd!a} is no UTF-8; rename the file or folder")
     (train_part, unread), (test_part, more) = (_part(members, each, pixels, store) for each in (train, test))
     if damaged == "refuse" and (reasons := unread | more):
         first = min(reasons)

@@ -22,12 +22,19 @@ View = UInt8[np.ndarray, "p p 3"]
 def opened(data: bytes) -> Image.Image:
     """An encoded image in RGB, whatever mode it is stored in: grey, palette, CMYK, alpha (which is dropped), 16 bit.
 
+    A turn that a camera noted in the EXIF data is not made, as torchvision makes none.
+
     Raises:
-        one of UNREADABLE: when it is no whole image.
+        one of UNREADABLE: when it is no whole image, or one of 32 bit.
     """
     with Image.open(io.BytesIO(data)) as image:
         if image.mode.startswith("I"):  # 16 bit grey, which Pillow would cut off at 255
-            return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
+            grey = np.asarray(image)
+            if grey.min() < 0 or grey.max() >= 2**16:
+                raise ValueError("its grey values are no 8 or 16 bit numbers")
+            return Image.fromarray((grey // 256).astype(np.uint8)).convert("RGB")
+        if image.mode == "F":
+            raise ValueError("its values are no 8 or 16 bit numbers")
         if image.mode == "P" and "transparency" in image.info:
             return image.convert("RGBA").convert("RGB")
         return image.convert("RGB")

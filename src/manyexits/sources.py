@@ -1,6 +1,9 @@
 """Finding and reading what publishers ship: a folder, a tar or zip archive, or the datasets hub."""
 
+import lzma
+import os
 import tarfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +20,10 @@ from manyexits.images import Files
 from manyexits.photographs import UNREADABLE, opened
 from manyexits.provenance import sha256
 
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 """What the archives' readers raise over changed bytes, besides OSError."""
+CHUNK = 1024
+"""Images whose bytes are counted at a time."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,10 @@ class Part:
         height, width = self.images.shape[1:3]
         if self.moments is None:
             assert isinstance(self.images, np.ndarray)
-            chosen = self.images[indices]
-            counts = np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
+            counts = np.zeros((3, 256), dtype=np.int64)
+            for begin in range(0, len(indices), CHUNK):  # bincount takes eight bytes for each of the images' bytes
+                chosen = self.images[indices[begin : begin + CHUNK]]
+                counts += np.stack([np.bincount(chosen[..., c].ravel(), minlength=256) for c in range(3)])
             total, squares = counts @ np.arange(256), counts @ np.arange(256) ** 2
         else:
             total, squares = self.moments[indices].sum(0)
@@ -83,8 +90,18 @@ def missing(dataset: str, root: Path, candidates: Iterable[str], where: str) -> 
     )
 
 
+def _shown(name: str) -> bool:
+    """Whether a file or folder is meant to be seen: systems add their own, such as macOS's ._a.jpeg and __MACOSX."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link that leads in a circle is none."""
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
 class Members:
-    """Files of a folder or archive by their relative names, read without extracting anything.
+    """Files of a folder or archive by their relative names, read without extracting anything; hidden ones are none.
 
     Raises:
         ValueError: from every method, when the archive is damaged or a file is not in it.
@@ -98,34 +115,56 @@ class Members:
         if path.is_dir():
             return
         try:
-            # it stays open as long as this object, which reads members from it on demand
-            self._archive = zipfile.ZipFile(path) if path.suffix == ".zip" else tarfile.open(path)  # noqa: SIM115
+            # it stays open as long as this object lives, which reads members from it on demand
+            self._archive = zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)  # noqa: SIM115
+            weakref.finalize(self, self._archive.close)
             if isinstance(self._archive, zipfile.ZipFile):
-                listed = self._archive.namelist()
-                self._stored = {normpath(name): name for name in listed if not name.endswith("/")}
-                self._folders = {normpath(name) for name in listed if name.endswith("/")}
-                return
-            members = self._archive.getmembers()
-            self._stored = {normpath(member.name): member.name for member in members if member.isfile()}
-            self._folders = {normpath(member.name) for member in members if member.isdir()}
-            while self._archive.fileobj and self._archive.fileobj.read(2**20):
-                pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
+                listed = {name.replace("\\", "/"): name for name in self._archive.namelist()}  # some writers err there
+                files = {name: stored for name, stored in listed.items() if not name.endswith("/")}
+                folders = [name for name in listed if name.endswith("/")]
+            else:
+                members = self._archive.getmembers()
+                files = {m.name: m.name for m in members if m.isfile() or m.islnk() or m.issym()}
+                folders = [m.name for m in members if m.isdir()]
+                while self._archive.fileobj and self._archive.fileobj.read(2**20):
+                    pass  # gzip compares its checksum only at the very end, which lies behind the archive's own
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from error
+        self._stored = {normpath(name): stored for name, stored in files.items() if _shown(normpath(name))}
+        self._folders = {normpath(name) for name in folders if _shown(normpath(name))}
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """What lies directly in a folder on disk; nothing where there is no such folder."""
+        try:
+            with os.scandir(self.path / folder) as found:  # tells files from folders without asking the disk for each
+                return [entry for entry in found if _shown(entry.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise self._damaged(error) from error
+
+    def _below(self, folder: str, above: tuple[Path, ...]) -> Iterator[str]:
+        """Names of all files below a folder on disk. Links are followed, but never back to a folder above."""
+        for entry in self._entries(folder):
+            name = f"{folder}{entry.name}"
+            if _is_folder(entry):
+                real = Path(entry.path).resolve() if entry.is_symlink() else above[-1] / entry.name
+                if real not in above:
+                    yield from self._below(f"{name}/", (*above, real))
+            elif entry.is_symlink() or entry.is_file():  # a link that leads nowhere is missed when it is read
+                yield name
 
     def names(self, folder: str = "") -> list[str]:
         """All names that begin with a folder's (which ends in a slash), sorted."""
         if self._archive is None:
-            below = (self.path / folder).rglob("*")
-            return sorted(str(path.relative_to(self.path)) for path in below if path.is_file())
+            return sorted(self._below(folder, ((self.path / folder).resolve(),)))
         return sorted(name for name in self._stored if name.startswith(folder))
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly inside a folder (which ends in a slash), sorted, empty ones included."""
         if self._archive is None:
-            inside = (self.path / folder).iterdir() if (self.path / folder).is_dir() else ()
-            return sorted(path.name for path in inside if path.is_dir())
-        paths = self._folders - {"."} | {name.rsplit("/", 1)[0] for name in self._stored if "/" in name}
+            return sorted(entry.name for entry in self._entries(folder) if _is_folder(entry))
+        paths = self._folders | {name.rsplit("/", 1)[0] for name in self._stored if "/" in name}
         below = (path.removeprefix(folder) for path in paths if path.startswith(folder) and path != folder)
         return sorted({path.split("/")[0] for path in below})
 
@@ -147,7 +186,8 @@ class Members:
             if isinstance(self._archive, zipfile.ZipFile):
                 return self._archive.read(stored)
             file = self._archive.extractfile(stored)
-            assert file is not None, "only regular files are listed"
+            if file is None:
+                raise KeyError(name)  # a link to a folder
             return file.read()
         except (KeyError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ValueError(f"{self.path} holds no {name}; it is incomplete, get it again") from error
@@ -172,6 +212,8 @@ class Members:
             ) from error
 
     def _damaged(self, error: Exception) -> ValueError:
+        if isinstance(error, PermissionError):
+            return ValueError(f"{error.filename or self.path} must not be read; correct its permissions")
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         return ValueError(f"{self.path} is damaged ({reason}); remove it and get it again")
 
@@ -221,4 +263,6 @@ def from_hub(
     for split in (train, test):
         if not {image, label} <= set(split.column_names):
             raise unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
+    if not isinstance(train.features[label], datasets.ClassLabel):
+        raise unfit(f"has no names of classes in its column {label}")
     return Raw(part(train), part(test), list(train.features[label].names), f"hub: {identifier}", licence)

@@ -1,5 +1,6 @@
 """Any folder of class folders."""
 
+import os
 import re
 
 import numpy as np
@@ -98,3 +99,20 @@ def test_an_empty_class_folder_is_named(tmp_path):
 def test_a_class_that_only_the_test_part_has_is_named(tmp_path):
     publishers.write_folder({"val/new/1.png": png(1)}, two_parts(tmp_path))
     refused(tmp_path, "val/new is none of the 2 classes")
+
+
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path):
+    two_parts(tmp_path)
+    (tmp_path / "my photos/train/animals" / os.fsdecode(b"caf\xe9.png")).write_bytes(png(5))
+    for store in ("arrays", "index"):
+        refused(tmp_path, "'train/animals/caf\\udce9.png' is no UTF-8; rename", store=store)
+
+
+def test_a_class_folder_may_be_a_link(tmp_path):
+    path = two_parts(tmp_path)
+    for part in ("train", "val"):
+        (path / part / "animals").rename(path / f"animals of {part}")
+        (path / part / "animals").symlink_to(path / f"animals of {part}")
+    raw = folder.load(tmp_path, False, path="my photos", pixels=16, store="index")
+    assert raw.train.labels.tolist() == [0, 0, 1, 1]
+    assert raw.train.images.seen(3, None).shape == (16, 16, 3)

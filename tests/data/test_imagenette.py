@@ -68,6 +68,17 @@ def test_archive_tree_and_an_archive_without_the_top_folder_give_the_same_bytes(
         assert raw.train.sha256 == archived.train.sha256
 
 
+def test_what_a_system_adds_to_an_archive_or_folder_is_left_out(tmp_path):
+    own = {f"{Path(name).parent}/._{Path(name).name}": b"\x00\x05\x16\x07" for name in FILES}
+    tree(tmp_path, own)
+    files = {f"imagenette2/{name}": content for name, content in (FILES | own).items()}
+    added = {f"__MACOSX/{name}": b"" for name in files} | {"docs/read me.txt": b""}
+    (tmp_path / "other.zip").write_bytes(publishers.zipped(files | added, "."))
+    for options in ({}, {"path": "other.zip"}):
+        raw = imagenette.load(tmp_path, False, pixels=16, **options)
+        assert np.array_equal(raw.train.images, expected(TRAIN, 16))
+
+
 def test_a_subset_is_the_first_photographs_of_each_class_by_name(tmp_path):
     tree(tmp_path)
     raw = imagenette.load(tmp_path, False, pixels=16, per_class=[1, 1])

@@ -11,12 +11,20 @@ from pydantic import Field
 from manyexits.photographs import view
 from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
 
+TITLE = "CIFAR-100"
 FOLDER = "cifar-100-binary"
 HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
 LICENCE = "none stated by the publisher"
+SIZE = "161 MB"
+IMAGES = 60_000
 SIDE = 32
 RECORD = 2 + 3 * SIDE**2
 """Bytes of a record: coarse label, fine label, then red, green and blue planes of 32 x 32."""
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return path, FOLDER
 
 
 def load(
@@ -32,9 +40,8 @@ def load(
     Raises:
         ValueError: when it is missing or damaged.
     """
-    candidates = (path, FOLDER)
-    found = locate(root, candidates)
-    absent = missing("CIFAR-100", root, candidates, HOME)
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, places(path), HOME)
     if found is None and hub:
         scaled = partial(view, pixels=pixels)
         return from_hub(hub_id, "img", "fine_label", ("train", "test"), LICENCE, absent, scaled)

@@ -13,6 +13,13 @@ from manyexits.sources import Members, Raw, locate, missing
 TITLE = "the folder of photographs"
 HOME = "whoever took them"
 LICENCE = "not known; whoever took the photographs can tell"
+SIZE = "unknown"
+IMAGES = None
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie: below data_root, or anywhere if the path is absolute."""
+    return (path,)
 
 
 def load(
@@ -41,9 +48,9 @@ def load(
     Raises:
         ValueError: when it is missing or damaged.
     """
-    found = locate(root, [path])
+    found = locate(root, places(path))
     if found is None:
-        raise missing(TITLE, root, [path], HOME)
+        raise missing(TITLE, root, places(path), HOME)
     members = Members(found)
     first, second = (f"{part}/" if part else "" for part in (train, test))
     classes = members.folders(first)

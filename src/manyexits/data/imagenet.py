@@ -18,8 +18,33 @@ from manyexits.sources import DAMAGE, Members, Raw, locate, missing
 TITLE = "ImageNet-1k"
 HOME = "https://www.image-net.org (ILSVRC2012: training images, validation images, devkit for tasks 1 and 2)"
 LICENCE = "ImageNet terms of access (non-commercial research)"
+SIZE = "138 GB + 6.3 GB + 2.5 MB"
+IMAGES = 1_331_167
+"""Of the training and the validation part; those of the test part have no labels."""
 DEVKIT = "ILSVRC2012_devkit_t12"
+KITS = (DEVKIT, f"{DEVKIT}.tar.gz")
 ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return (path,)
+
+
+def lacking(found: Path) -> str | None:
+    """What the folder lacks before it can be read: a part that is missing or still packed."""
+    for part, archive in ARCHIVES.items():
+        if (found / part).exists():
+            continue
+        if (found / archive).exists():
+            return (
+                f"{found / archive} is still packed; unpack it into {found / part}"
+                " (the training archive holds an archive of its own for each class folder)"
+            )
+        return f"{found} holds no folder {part}; it is incomplete, get {archive} and unpack it there"
+    if locate(found, KITS) is None:
+        return str(missing("ImageNet's devkit", found, KITS, HOME))
+    return None
 
 
 def load(
@@ -42,15 +67,11 @@ def load(
     Raises:
         ValueError: when it is missing, incomplete or damaged.
     """
-    found = locate(root, [path])
+    found = locate(root, places(path))
     if found is None:
         raise missing(TITLE, root, [f"{path}/train", f"{path}/val", f"{path}/{DEVKIT}.tar.gz"], HOME)
-    for part, archive in ARCHIVES.items():
-        if (found / archive).exists() and not (found / part).exists():
-            raise ValueError(
-                f"{found / archive} is still packed; unpack it into {found / part}"
-                " (the training archive holds an archive of its own for each class folder)"
-            )
+    if reason := lacking(found):
+        raise ValueError(reason)
     members = Members(found)
     words, truth = _devkit(found)
     classes = sorted(words)
@@ -62,9 +83,8 @@ def load(
 
 def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:
     """WordNet id -> words of the 1,000 classes, and the WordNet id of every validation image in order."""
-    kit = locate(found, [DEVKIT, f"{DEVKIT}.tar.gz"])
-    if kit is None:
-        raise missing("ImageNet's devkit", found, [DEVKIT, f"{DEVKIT}.tar.gz"], HOME)
+    kit = locate(found, KITS)
+    assert kit is not None, "load has looked"
     members = Members(kit)
     prefix = "" if kit.is_dir() else f"{DEVKIT}/"
     synsets = _synsets(members, f"{prefix}data/meta.mat")

@@ -14,8 +14,11 @@ from manyexits.collection import by_class, collect
 from manyexits.photographs import view
 from manyexits.sources import Members, Raw, from_hub, locate, missing
 
+TITLE = "Imagenette"
 HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
 LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
+SIZE = "1.5 GB (326 MB at 320 px, 94 MB at 160 px)"
+IMAGES = 13_394
 CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -28,6 +31,11 @@ CLASSES = {
     "n03445777": "golf ball",
     "n03888257": "parachute",
 }
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return tuple(dict.fromkeys([path, path.removesuffix(".tgz").removesuffix(".tar.gz")]))
 
 
 def load(
@@ -56,16 +64,16 @@ def load(
     Raises:
         ValueError: when it is missing, incomplete or damaged.
     """
-    candidates = (path, path.removesuffix(".tgz").removesuffix(".tar.gz"))
-    found = locate(root, candidates)
-    absent = missing("Imagenette", root, candidates, HOME)
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, places(path), HOME)
     if found is None and hub:
         views = partial(view, pixels=pixels)
         return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, views, hub_form)
     if found is None:
         raise absent
     members = Members(found)
-    top = "" if members.folders("train/") else f"{(members.folders() or ['imagenette2'])[0]}/"
+    tops = ["", *(f"{name}/" for name in members.folders())]
+    top = next((top for top in tops if members.folders(f"{top}train/")), "")
     train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
         train, test = train.first(per_class[0]), test.first(per_class[1])

@@ -9,9 +9,19 @@ import numpy as np
 
 from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
 
+TITLE = "Tiny ImageNet"
 FOLDER = "tiny-imagenet-200"
 HOME = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 LICENCE = "ImageNet terms of access (non-commercial research)"
+SIZE = "237 MB"
+IMAGES = 110_000
+"""Of the training and the validation part; those of the test part have no labels."""
+SIDE = 64
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return path, FOLDER
 
 
 def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: str = "zh-plus/tiny-imagenet") -> Raw:
@@ -20,9 +30,8 @@ def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: 
     Raises:
         ValueError: when it is missing or damaged.
     """
-    candidates = (path, FOLDER)
-    found = locate(root, candidates)
-    absent = missing("Tiny ImageNet", root, candidates, HOME)
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, places(path), HOME)
     if found is None and hub:
         return from_hub(hub_id, "image", "label", ("train", "valid"), LICENCE, absent)
     if found is None:
@@ -74,12 +83,13 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
             raise ValueError(f"{members.path}: {name} is of class {wnid}, which wnids.txt does not list; get it again")
     if not labelled:
         raise ValueError(f"{members.path} holds no images; get it again")
-    images = np.empty((len(labelled), 64, 64, 3), dtype=np.uint8)
+    images = np.empty((len(labelled), SIDE, SIDE, 3), dtype=np.uint8)
     for index, (name, _) in enumerate(labelled):
         image = members.image(name)
-        if image.shape != (64, 64, 3):
+        if image.shape != (SIDE, SIDE, 3):
             raise ValueError(
-                f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not 64 x 64; get it again"
+                f"{members.path}: the image {name} is {image.shape[1]} x {image.shape[0]}, not {SIDE} x {SIDE};"
+                " get it again"
             )
         images[index] = image
     return Part(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))
