@@ -1,6 +1,6 @@
-from manyexits import study
+from manyexits import digests
 
 
 def test_config_is_valid(plan):
     assert plan.experiments
-    assert study.digest(plan.study.model_dump()) == plan.digest
+    assert digests.digest(plan.study.model_dump()) == plan.digest

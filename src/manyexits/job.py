@@ -21,9 +21,9 @@ from manyexits import atomic, build, dataset, ranks, rows, weights
 from manyexits.checkpoint import Checkpoints, LockedError
 from manyexits.console import Console
 from manyexits.cost import count_network
+from manyexits.digests import digest
 from manyexits.network import MultiExit, load_weights, save_weights
 from manyexits.provenance import record, sha256
-from manyexits.study import digest
 from manyexits.train import Progress, fit
 
 

@@ -1,7 +1,5 @@
 """Every run of a study: sweeps expanded, and what each stage of each run has to know."""
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from manyexits import components
-from manyexits.config import Backbone, Experiment, Recipe, Study
+from manyexits.config import Backbone, Experiment, Study
+from manyexits.digests import canonical, digest
+from manyexits.recipe import Recipe
 from manyexits.refusals import StudyError, explain, known
 from manyexits.resolve import remarked, resolve
 
@@ -36,16 +36,6 @@ BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
 RUN = "runs/{experiment}/{regime}/s{seed}"
 RESERVED = {*VERSIONS, "all", "tables", "figures"}
 """Names of rules, forbidden for artefacts."""
-
-
-def canonical(settings: Any) -> str:
-    """Settings as JSON that is equal exactly when they are."""
-    return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(settings: Any) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of canonical settings."""
-    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
