@@ -9,6 +9,8 @@ from typing import Literal
 
 State = Literal["ok", "note", "missing"]
 """Fine; worth knowing; without it something cannot be built."""
+DATA = "Data"
+"""Title of the section whose gaps count only where a table or figure needs what is missing."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,9 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether everything is there that the default targets need. Absent data counts only where a target asks."""
+        """Whether everything is there that the default targets need."""
         findings = [finding for title, section in self.sections.items() if title != DATA for finding in section]
         return not any(finding.state == "missing" for finding in findings) and not any(t.lacks for t in self.targets)
-
-
-DATA = "Data"
 
 
 def examine(configuration: list[Path]) -> Report:
@@ -78,7 +77,9 @@ def examine(configuration: list[Path]) -> Report:
     found = {"Environment": [environment.python(), environment.packages(lock), *environment.commands()]}
     try:
         from manyexits.doctor import inventory
+
+        return inventory.examine(configuration, found, environment.gpus())
     except ModuleNotFoundError as error:
-        unread = Finding("missing", "study", f"cannot be read without the package {error.name}; install the packages")
+        package = str(error.name).partition(".")[0]
+        unread = Finding("missing", "study", f"cannot be read without the package {package}; install the packages")
         return Report({"Environment": [*found["Environment"], unread]})
-    return inventory.examine(configuration, found, environment.gpus())

@@ -41,7 +41,8 @@ def answer(report: Report) -> str:
         for finding in section
         if finding.state == "missing"
     ]
-    first = f"{able} of {all_} tables and figures can be built here."
+    built = f"{able} of {all_} tables and figures can be built here."
+    first = built if report.targets else "Which tables and figures can be built is not known yet."
     return first + (f" First see to: {', '.join(others)}." if others else "")
 
 
