@@ -58,6 +58,7 @@ dry-runs: .venv/.ready  ## every artefact under every configuration, without run
 	$(BIN)/snakemake -n --quiet rules host reason
 	$(BIN)/snakemake -n --profile slurm --quiet rules host reason -- results/figures/fig3.pdf
 	$(BIN)/snakemake -n --quiet rules host reason all --configfile $(DEMO)
+	$(BIN)/snakemake -n --quiet rules host reason all --configfile $(WORKSTATION)
 
 bench: .venv/.ready  ## the measurements of benchmarks/, one after the other
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
