@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -153,6 +154,15 @@ def settings_of(*phases: str, seed: int = 1, **recipe) -> dict:
     """Settings of a small training: its phases, and what differs from a plain recipe."""
     told = [{"phase": phase, "recipe": RECIPE | recipe} for phase in phases]
     return {"network": copy.deepcopy(NETWORK), "phases": told, "seed": seed}
+
+
+@pytest.fixture
+def handlers():
+    """A job sets signal handlers; the test run gets its own back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -78,7 +78,8 @@ def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
     plan = study.load(raw)
     runs = {f"runs/small/{r}/s{s}/run.json" for r in ("disjoint", "joint", "mixed") for s in (1, 2)}
     phase_1 = {f"backbones/digits/tiny/quick/s{s}/run.json" for s in (1, 2)}
-    assert set(plan.recorded()) == {"costs/small.json"} | runs | phase_1
+    analyses = {f"analyses/mode_connectivity/small/{unit}.json" for unit in ("s1", "s2", "seeds")}
+    assert set(plan.recorded()) == {"costs/small.json"} | runs | phase_1 | analyses
 
 
 def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):

@@ -19,6 +19,8 @@ from manyexits import cli
 from manyexits.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from manyexits.provenance import sha256
 
+pytestmark = pytest.mark.usefixtures("handlers")
+
 
 def command(settings, prepared, folder: Path, *more: str) -> list[str]:
     paths = ["--data", prepared, "--output", folder / "run", "--checkpoints", folder / "checkpoints"]
@@ -30,15 +32,6 @@ def in_a_process(told: list[str], **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "manyexits", *told], stderr=subprocess.PIPE, text=True, env=environment
     )
-
-
-@pytest.fixture(autouse=True)
-def handlers():
-    """A job sets signal handlers; the test run gets its own back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_a_run_that_is_killed_ten_times_has_the_bits_of_one_that_is_not(prepared, tmp_path):

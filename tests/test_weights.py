@@ -11,7 +11,7 @@ import torch
 from conftest import settings_of
 from safetensors.torch import load_file, save_file
 from test_dag import stats
-from test_job import command, handlers  # noqa: F401
+from test_job import command
 from test_reruns import snakemake
 from torchvision.models import resnet
 from torchvision.models.vision_transformer import VisionTransformer
@@ -20,6 +20,8 @@ from manyexits import cli, resolve, study, weights
 from manyexits.backbones import resnet as our_resnet
 from manyexits.backbones import timm as our_timm
 from manyexits.refusals import StudyError
+
+pytestmark = pytest.mark.usefixtures("handlers")
 
 VIT = {"name": "vit_tiny_patch16_224", "pixels": 32, "patch": 8}
 

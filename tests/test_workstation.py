@@ -24,11 +24,8 @@ def workstation(root):
 def test_every_answer_of_the_card_is_yes(records):
     lines = (records / "card.md").read_text().splitlines()
     answers = dict(re.match(r"\| ([\w ]+) \| .*? \| \*\*(.+?)\*\*", line).groups() for line in lines if "| **" in line)
-    rated = {
-        name: answer for name, answer in answers.items() if name not in ("Research Type", "Researcher Affiliation")
-    }
-    assert rated == dict.fromkeys(rated, "Yes")
-    assert len(rated) == 7
+    assert answers == dict.fromkeys(answers, "Yes")
+    assert len(answers) == 9
     assert "(see below)" not in "".join(lines)
 
 

@@ -187,19 +187,21 @@ def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
     import importlib
 
-    from manyexits import build, dataset, network, rows
+    from manyexits import atomic, build, dataset, network, provenance, rows
 
     settings = chosen.settings
     data = dataset.read(chosen.data, chosen.workers)
-    models = []
+    models, inputs = [], {"manifest": chosen.data / "manifest.json"}
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
         model = build.network(settings["network"], data.shape, seed=0)
         network.load_weights(weights, model)
         models.append((run["regime"], run["seed"], model.eval()))
+        inputs[f"{run['regime']}/s{run['seed']}"] = weights
     module = importlib.import_module(f"manyexits.analysis.{settings['analysis']}")
     found = module.analyse(models, data, **settings["options"])
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     rows.write(chosen.output, [identity | row for row in found], ("experiment", "variant", *module.COLUMNS))
+    atomic.write_json(chosen.output.with_suffix(".json"), provenance.record(settings, inputs))
 
 
 def table(chosen: argparse.Namespace) -> None:

@@ -31,8 +31,16 @@ class Listed:
     labels: Int64[np.ndarray, " n"]
 
     def first(self, n: int) -> "Listed":
-        """The first n photographs of every class, by name."""
+        """The first n photographs of every class, by name.
+
+        Raises:
+            ValueError: when a class has fewer.
+        """
         kept = [np.flatnonzero(self.labels == label)[:n] for label in np.unique(self.labels)]
+        few = next((places for places in kept if len(places) < n), None)
+        if few is not None:
+            folder = self.names[few[0]].rpartition("/")[0]
+            raise ValueError(f"the class folder {folder} holds {len(few)} of the {n} photographs asked for")
         return self.at(np.sort(np.concatenate(kept)).tolist())
 
     def at(self, places: list[int]) -> "Listed":

@@ -38,8 +38,7 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
         complete = all((output / each).exists() for each in kept)
         (finished if complete else unfinished).append(str(file.parent))
         single += kept if complete else []
-    read = (file for name, kinds in plan.artefacts.items() for kind in kinds for file in plan.read_by(kind, name))
-    single += [Path(file) for file in dict.fromkeys(read) if file.startswith("analyses/")]
+    single += [Path(file).with_suffix(".csv") for file in plan.analysed()]
     datasets = dict.fromkeys(plan.experiment(name).dataset for name in plan.shown)
     small = [Path(name) / file for name in datasets for file in ("manifest.json", "splits.json")]
     wanted = {output / file: into / file for file in single} | {data / file: into / "data" / file for file in small}

@@ -25,7 +25,7 @@ VERSIONS = {
     "count_flops": 1,
     "calibrate": 1,
     "evaluate": 1,
-    "analyse": 1,
+    "analyse": 2,
     "table": 1,
     "figure": 1,
     "card": 1,
@@ -279,6 +279,7 @@ class Plan:
             experiments.append(told | {"name": name, "seeds": self.seeds(name), "network": self._network(name)})
         regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
         recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
+        datasets = dict.fromkeys(told["dataset"] for told in experiments)
         return {
             "experiments": experiments,
             "regimes": {name: self.study.regimes[name] for name in regimes},
@@ -289,6 +290,8 @@ class Plan:
             "budgets": self.study.budgets,
             "protocols": self.study.protocols,
             "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
+            "analyses": self.analysed(),
+            "datasets": {name: self._prepare(dataset=name) for name in datasets},
         }
 
     @property
@@ -311,13 +314,19 @@ class Plan:
         return [f"analyses/{what}/{e}/{unit}.csv" for e in self.drawn(kind, name) for unit in self.units(what, e)]
 
     def recorded(self) -> list[str]:
-        """Files, below the output folder, that tell how every shown experiment was trained and what it costs."""
+        """Files, below the output folder, that tell how every shown experiment was trained and analysed, and what it
+        costs."""
         files = {f"costs/{experiment}.json": None for experiment in self.shown}
         for experiment, regime, seed in (run for name in self.shown for run in self.runs(name)):
             if phase_1 := self.pretrained(experiment, regime):
                 files[f"{BACKBONE.format(**phase_1, seed=seed)}/run.json"] = None
             files[f"{RUN.format(experiment=experiment, regime=regime, seed=seed)}/run.json"] = None
-        return list(files)
+        return [*files, *self.analysed()]
+
+    def analysed(self) -> list[str]:
+        """Records, below the output folder, of every analysis that is drawn; its rows lie beside each, in a csv."""
+        read = (file for name, kinds in self.artefacts.items() for kind in kinds for file in self.read_by(kind, name))
+        return [f"{file.removesuffix('csv')}json" for file in dict.fromkeys(read) if file.startswith("analyses/")]
 
     def recipes(self, experiment: str, regime: str) -> list[Recipe]:
         """Recipes of the phases that `train` runs."""

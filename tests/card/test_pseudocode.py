@@ -7,10 +7,13 @@ import re
 import pytest
 import yaml
 from conftest import SMALL
+from hypothesis import given
+from hypothesis import strategies as st
 
 from manyexits import study
 from manyexits.card.pseudocode import exits, pseudocode, regime
 from manyexits.regimes import GROUPS, learning_exits
+from manyexits.stopping import Stopping
 
 
 def settings(**changes) -> dict:
@@ -57,20 +60,40 @@ def test_symbols_stand_for_the_exits_that_learn(phase, n_exits):
     assert tuple(range(int(symbols[0]), int(symbols[-1]) + 1)) == learning_exits(phase, n_exits)
 
 
-def test_the_rendered_rule_decides_as_the_one_that_trains():
-    """The while and if of the pseudocode, by hand, on scores that improve, tie and fall."""
-    from manyexits.stopping import Stopping
+CODE = {"−∞": "float('-inf')", "−": "-", "R.": "", "[k] for any k in E": "[k] for k in E"}
+"""The rule's symbols -> Python's."""
 
-    scores = [[0.1, 0.5], [0.1, 0.4], [0.2, 0.5], [0.2, 0.5], [0.2, 0.3], [0.9, 0.9]]
-    limit, patience = 6, 2
-    best, best_epoch, epoch = [float("-inf")] * 2, 0, 0
-    rule = Stopping(patience, limit, [0, 1])
-    while epoch < limit and epoch - best_epoch < patience:
-        assert not rule.over(epoch)
-        a = scores[epoch]
-        epoch += 1
-        if any(a[k] > best[k] for k in (0, 1)):
-            best, best_epoch = [max(a[k], best[k]) for k in (0, 1)], epoch
-        rule.update(epoch, a)
-    assert rule.over(epoch)
-    assert (epoch, rule.best_epoch) == (5, best_epoch) == (5, 3)
+
+def rendered(text: str, pattern: str) -> str:
+    """An expression of the rendered rule, in Python."""
+    (found,) = re.findall(pattern, text, re.MULTILINE)
+    for symbol, written in CODE.items():
+        found = found.replace(symbol, written)
+    return found
+
+
+@given(
+    scores=st.lists(st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=3, max_size=3), min_size=8, max_size=8),
+    learning=st.sets(st.sampled_from(range(3)), min_size=1),
+    limit=st.integers(1, 8),
+    patience=st.integers(1, 8),
+)
+def test_the_rendered_rule_decides_as_the_one_that_trains(scores, learning, limit, patience):
+    """The pseudocode's own while and if, executed, on scores that improve, tie and fall."""
+    text = pseudocode(settings())
+    goes_on = rendered(text, r"^    while (.+)$")
+    improves = rendered(text, r"^        if (.+?)    \(")
+    best = dict.fromkeys(learning, eval(rendered(text, r"best\[k\] ← (.+) for k in E;  best_epoch ← 0;")))
+    now = {"epoch": 0, "best_epoch": 0, "epochs": limit, "patience": patience}
+    rule = Stopping(patience, limit, sorted(learning))
+    while eval(goes_on, now):
+        assert not rule.over(now["epoch"])
+        a = scores[now["epoch"]]
+        now["epoch"] += 1
+        improved = any(eval(f"[{improves}]", {"a": a, "best": best, "E": learning}))
+        assert rule.update(now["epoch"], a) == improved
+        if improved:
+            best = {k: max(a[k], best[k]) for k in learning}
+            now["best_epoch"] = now["epoch"]
+    assert rule.over(now["epoch"])
+    assert rule.best_epoch == now["best_epoch"]

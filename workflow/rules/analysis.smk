@@ -7,6 +7,7 @@ rule analyse:
         models=STUDY.compared,
     output:
         rows=f"{STUDY.output}/analyses/{{analysis}}/{{experiment}}/{{unit}}.csv",
+        record=f"{STUDY.output}/analyses/{{analysis}}/{{experiment}}/{{unit}}.json",
     log:
         f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
     benchmark:

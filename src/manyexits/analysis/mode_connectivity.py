@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from manyexits.augment import normalise
 from manyexits.dataset import Prepared
 from manyexits.images import Images
-from manyexits.measure import EVALUATION_BATCH, measure
+from manyexits.measure import measure
 from manyexits.network import MultiExit
 
 PAIRS = True
@@ -41,6 +41,9 @@ metric: train_loss (mean cross-entropy of that exit alone), test_accuracy, barri
 PLANE = ("disjoint", "joint", "mixed")
 MARGIN = 0.2
 """The plane reaches this far beyond its anchors, as a share of the distance between them."""
+BATCHNORM_BATCH = 100
+"""Images of a pass that re-estimates BatchNorm's statistics [O]; these depend on it, since every layer below normalises
+by its batch."""
 FLAT = 1e-6
 """Height of the triangle, relative to its base, below which there is no plane."""
 
@@ -66,7 +69,7 @@ def analyse(
         grid: points along each axis of the plane.
         line: points on a line, ends included.
         n_probe: training images that the loss is measured on.
-        n_batchnorm: training images that re-estimate BatchNorm's statistics at every point.
+        n_batchnorm: training images that re-estimate BatchNorm's statistics at every point, in batches of 100 [O].
         control: regime whose runs under two seeds are the control.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -206,7 +209,7 @@ class Surface:
         return Point((loss / len(self.probe)).cpu().numpy(), (right / len(self.test)).cpu().numpy())
 
     def _batches(self, split: Images) -> Iterator[Tensor]:
-        for raw, _ in split.batches(EVALUATION_BATCH):
+        for raw, _ in split.batches(BATCHNORM_BATCH):
             yield normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
 
     def rows(self, point: Point) -> Rows:

@@ -23,17 +23,16 @@ def answers(facts: Facts) -> list[Answer]:
 def research(facts: Facts) -> Answer:
     """Whether experiments were made: every training of the study has a record."""
     of = f"{number(len(facts.runs), 'run')} of {number(len(facts.settings['experiments']), 'experiment')}"
-    detail = f"{of}; with phase 1, which runs share, {number(len(facts.trainings), 'training')}"
-    return Answer("Research Type", "Experimental", "Experimental", detail, [Link("runs", "#runs")], unrecorded(facts))
+    detail = f"experimental, {of}; with phase 1, which runs share, {number(len(facts.trainings), 'training')}"
+    return Answer("Research Type", "Experimental", detail, [Link("runs", "#runs")], unrecorded(facts))
 
 
 def affiliation(facts: Facts) -> Answer:
     """Who stands for this study, as CITATION.cff says."""
     said = [author["affiliation"] for author in (facts.citation or {}).get("authors") or [] if "affiliation" in author]
-    given = ", ".join(dict.fromkeys(said)) or "None stated"
+    detail = f"{authors(facts)}, {', '.join(dict.fromkeys(said)) or 'without an affiliation'}"
     problems = [] if authors(facts) else ["CITATION.cff names no authors; add them to the checkout's"]
-    links = [Link("authors", "#code")]
-    return Answer("Researcher Affiliation", "Collaboration", given, f"by {authors(facts)}", links, problems)
+    return Answer("Researcher Affiliation", "Collaboration", detail, [Link("authors", "#code")], problems)
 
 
 def regimes(facts: Facts) -> Answer:
@@ -49,7 +48,7 @@ def regimes(facts: Facts) -> Answer:
     problems += [f"{which}: {told}; {RETRAIN}" for told, which in together(other)]
     detail = f"rendered from the regimes in force: {', '.join(facts.settings['regimes'])}"
     paper = "No (phases only as equations)"
-    return Answer("Pseudocode", paper, "Yes", detail, [Link("pseudocode", "#pseudocode")], problems)
+    return Answer("Pseudocode", paper, detail, [Link("pseudocode", "#pseudocode")], problems)
 
 
 def code(facts: Facts) -> Answer:
@@ -70,7 +69,7 @@ def code(facts: Facts) -> Answer:
         )
     commits = list(grouped(facts.trainings, lambda record: record.get("commit")))
     detail = f"commit {commits[0][:12]}" if len(commits) == 1 else f"{len(commits)} commits"
-    return Answer("Open Source Code", "Yes", "Yes", detail, [Link("commits", "#code")], problems)
+    return Answer("Open Source Code", "Yes", detail, [Link("commits", "#code")], problems)
 
 
 def datasets(facts: Facts) -> Answer:
@@ -82,7 +81,7 @@ def datasets(facts: Facts) -> Answer:
             problems.append(f"manifest.json of {name} {lacking}; prepare it with `snakemake all`")
     problems += [] if facts.datasets else ["no experiment is drawn; name one in a table or figure of config.yaml"]
     links = [Link("datasets", "#datasets"), *_files(facts, "manifest.json")]
-    return Answer("Open Datasets", "Yes", "Yes", ", ".join(facts.datasets), links, problems)
+    return Answer("Open Datasets", "Yes", ", ".join(facts.datasets), links, problems)
 
 
 def splits(facts: Facts) -> Answer:
@@ -111,7 +110,7 @@ def splits(facts: Facts) -> Answer:
     problems += [f"{which}: {told}; {RETRAIN}" for told, which in together(other)]
     links = [Link("splits", "#splits"), *_files(facts, "splits.json")]
     paper = "No (a dedicated early-stopping set, not specified)"
-    return Answer("Dataset Splits", paper, "Yes", "index lists with checksums, rule and seed", links, problems)
+    return Answer("Dataset Splits", paper, "index lists with checksums, rule and seed", links, problems)
 
 
 def machines(facts: Facts) -> Answer:
@@ -126,7 +125,7 @@ def machines(facts: Facts) -> Answer:
     detail = f"{next(iter(kinds), '')}{others}; {spent:,.0f} device-seconds"
     paper = "Yes (4 A100, effective batch 2048: E.5)"
     links = [Link("hardware", "#hardware"), Link("times", "#runs")]
-    return Answer("Hardware Specification", paper, "Yes", detail, links, problems)
+    return Answer("Hardware Specification", paper, detail, links, problems)
 
 
 def software(facts: Facts) -> Answer:
@@ -144,7 +143,7 @@ def software(facts: Facts) -> Answer:
     told = f"but runs or lock differ in {', '.join(differing)}" if differing else "the runs agree with it"
     detail = f"{len(facts.pins)} packages pinned with hashes; {told}"
     paper = "No (AdamW, cosine annealing and torchvision weights named, no versions)"
-    return Answer("Software Dependencies", paper, "Yes", detail, [Link("versions and lock", "#software")], problems)
+    return Answer("Software Dependencies", paper, detail, [Link("versions and lock", "#software")], problems)
 
 
 def setup(facts: Facts) -> Answer:
@@ -160,7 +159,7 @@ def setup(facts: Facts) -> Answer:
     recipes = number(len(facts.settings["recipes"]), "recipe")
     detail = f"{recipes}, every value with its origin ({', '.join(sorted(marks | {'O'}))})"
     links = [Link("experiments", "#experiments"), Link("recipes", "#recipes"), Link("FLOPs", "#costs")]
-    return Answer("Experiment Setup", "Yes (Appendix E)", "Yes", detail, links, problems)
+    return Answer("Experiment Setup", "Yes (Appendix E)", detail, links, problems)
 
 
 def versions(facts: Facts) -> dict[str, dict[str, list[Run]]]:

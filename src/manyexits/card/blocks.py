@@ -58,14 +58,13 @@ class Answer:
     variable: str
     paper: str
     """What the paper was rated, with its origin."""
-    given: str
-    """What this study provides if nothing is missing."""
     detail: str
+    """What this study provides if nothing is missing."""
     evidence: Sequence[Link]
     problems: Sequence[str] = field(default_factory=list)
     """What is missing or wrong, each with its remedy; one is enough for a No."""
 
     @property
     def answer(self) -> str:
-        """What this study provides."""
-        return "No" if self.problems else self.given
+        """Whether this study provides it, all of it."""
+        return "No" if self.problems else "Yes"

@@ -62,10 +62,12 @@ def load(
         hub_id, hub_form: the hub's name of the dataset and of the release with the largest photographs.
 
     Raises:
-        ValueError: when it is missing, incomplete or damaged.
+        ValueError: when it is missing, incomplete or damaged, or per_class asks for more than there are.
     """
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
+    if found is None and hub and (per_class or store == "index"):
+        raise ValueError(f"{absent}; the hub's copy has no files by name, which per_class and store: index stand on")
     if found is None and hub:
         views = partial(view, pixels=pixels)
         return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, views, hub_form)
@@ -76,5 +78,8 @@ def load(
     top = next((top for top in tops if members.folders(f"{top}train/")), "")
     train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
-        train, test = train.first(per_class[0]), test.first(per_class[1])
+        try:
+            train, test = train.first(per_class[0]), test.first(per_class[1])
+        except ValueError as error:
+            raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
     return collect(members, train, test, list(CLASSES.values()), LICENCE, pixels=pixels, store=store, damaged=damaged)

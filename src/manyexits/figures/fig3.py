@@ -118,7 +118,7 @@ def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
     axis.set_xlabel("t, from the first run to the second")
     axis.set_ylabel("training loss (nats)")
     axis.set_title(f"last exit, between runs (n = {int(on_lines['n'].max()):,})")
-    axis.legend(loc="upper center", ncols=2, fontsize=6)
+    axis.legend(loc="upper center", ncols=2, fontsize=6, handlelength=1.8, columnspacing=0.8, borderaxespad=0.2)
 
 
 def barriers(axis: Axes, rows: pd.DataFrame) -> None:
