@@ -17,11 +17,12 @@ COSTS = {
 
 
 def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
-    """Prepared data without arrays, costs, and run.json of every training."""
+    """Prepared data without arrays, costs, and the records of every training and analysis."""
     for dataset in plan.study.datasets:
         (data / dataset).mkdir(parents=True)
-        for file in ("manifest.json", "splits.json"):
-            shutil.copy(prepared / file, data / dataset / file)
+        shutil.copy(prepared / "splits.json", data / dataset / "splits.json")
+        told = {"settings": json.loads(plan.settings("prepare", dataset=dataset))}
+        save(data / dataset / "manifest.json", json.loads((prepared / "manifest.json").read_text()) | told)
     for experiment in plan.experiments:
         entry = plan.experiment(experiment)
         manifest = provenance.sha256(data / entry.dataset / "manifest.json")
@@ -37,6 +38,8 @@ def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
             told = {"settings": json.loads(plan.settings("train", **names))}
             phases = [spent(phase) for phase in plan.study.regimes[regime]]
             save(output / RUN.format(**names) / "run.json", about | told | {"phases": phases})
+    for file, told in json.loads(plan.settings("card"))["analyses"].items():
+        save(output / file, {"settings": told, "commit": "ab" * 20, "changed": False})
 
 
 def spent(phase: str) -> dict:

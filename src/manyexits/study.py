@@ -1,5 +1,6 @@
 """Every run of a study: sweeps expanded, and what each stage of each run has to know."""
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ VERSIONS = {
 
 BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
 RUN = "runs/{experiment}/{regime}/s{seed}"
+ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
 RESERVED = {*VERSIONS, "all", "tables", "figures"}
 """Names of rules, forbidden for artefacts."""
 
@@ -290,7 +292,10 @@ class Plan:
             "budgets": self.study.budgets,
             "protocols": self.study.protocols,
             "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
-            "analyses": self.analysed(),
+            "analyses": {
+                f"{ANALYSIS.format(**names)}.json": json.loads(self.settings("analyse", **names))
+                for names in self._analysed()
+            },
             "datasets": {name: self._prepare(dataset=name) for name in datasets},
         }
 
@@ -311,7 +316,8 @@ class Plan:
             runs = (run for experiment in self.drawn(kind, name) for run in self.runs(experiment))
             return [f"{RUN.format(experiment=e, regime=r, seed=s)}/rows.csv" for e, r, s in runs]
         known(f"{kind}.{name}: READS", str(what), ["rows", *self.study.analyses])
-        return [f"analyses/{what}/{e}/{unit}.csv" for e in self.drawn(kind, name) for unit in self.units(what, e)]
+        jobs = ((experiment, unit) for experiment in self.drawn(kind, name) for unit in self.units(what, experiment))
+        return [f"{ANALYSIS.format(analysis=what, experiment=e, unit=unit)}.csv" for e, unit in jobs]
 
     def recorded(self) -> list[str]:
         """Files, below the output folder, that tell how every shown experiment was trained and analysed, and what it
@@ -325,8 +331,19 @@ class Plan:
 
     def analysed(self) -> list[str]:
         """Records, below the output folder, of every analysis that is drawn; its rows lie beside each, in a csv."""
-        read = (file for name, kinds in self.artefacts.items() for kind in kinds for file in self.read_by(kind, name))
-        return [f"{file.removesuffix('csv')}json" for file in dict.fromkeys(read) if file.startswith("analyses/")]
+        return [f"{ANALYSIS.format(**names)}.json" for names in self._analysed()]
+
+    def _analysed(self) -> list[dict[str, str]]:
+        """Analysis, experiment and unit of every job whose rows some table or figure draws."""
+        drawn = [
+            (what, experiment, unit)
+            for name, kinds in self.artefacts.items()
+            for kind in kinds
+            if (what := components.constant(kind, name, "READS", None)) in self.study.analyses
+            for experiment in self.drawn(kind, name)
+            for unit in self.units(what, experiment)
+        ]
+        return [dict(zip(("analysis", "experiment", "unit"), each, strict=True)) for each in dict.fromkeys(drawn)]
 
     def recipes(self, experiment: str, regime: str) -> list[Recipe]:
         """Recipes of the phases that `train` runs."""

@@ -34,6 +34,7 @@ class Wiring:
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{study.BACKBONE}"
         self.run = f"{self.output}/{study.RUN}"
+        self.analysis = f"{self.output}/{study.ANALYSIS}"
         self.card = [f"{self.output}/card.{suffix}" for suffix in ("md", "html")]
         self.raw = str(study.data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"

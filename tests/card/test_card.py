@@ -62,11 +62,16 @@ RUN = "results/demo/runs/small/mixed/s2/run.json"
 PHASE_1 = "results/demo/backbones/digits/tiny/quick/s1/run.json"
 EVERY_RUN = {"Research Type", "Pseudocode", "Open Source Code", "Dataset Splits", "Hardware Specification"}
 EVERY_RUN |= {"Software Dependencies", "Experiment Setup"}
+ANALYSIS = "results/demo/analyses/mode_connectivity/small/s2.json"
 SPLITS, MANIFEST, COSTS = "data/digits/splits.json", "data/digits/manifest.json", "results/demo/costs/small.json"
 
 
 def without_phase(file: str) -> None:
     change(file, phases=json.loads(Path(file).read_text())["phases"][:1])
+
+
+def with_settings(file: str, **values) -> None:
+    change(file, settings=json.loads(Path(file).read_text())["settings"] | values)
 
 
 def with_recipe(file: str, **values) -> None:
@@ -107,6 +112,26 @@ MISSING = {
         lambda: change(RUN, changed=None),
         {"Open Source Code"},
         "from a checkout with changes",
+    ),
+    "an analysis": (
+        lambda: Path(ANALYSIS).unlink(),
+        {"Open Source Code"},
+        "no readable record lies beside the rows of an",
+    ),
+    "an analysis' commit": (
+        lambda: change(ANALYSIS, commit=None),
+        {"Open Source Code"},
+        "small/s2 ran outside of a git",
+    ),
+    "an analysis' settings": (
+        lambda: with_settings(ANALYSIS, options={"line": 7}),
+        {"Experiment Setup"},
+        "mode_connectivity/small/s2: made with other settings than are in force now",
+    ),
+    "a dataset's settings": (
+        lambda: with_settings(MANIFEST, pixels=12, validation=0.5),
+        {"Open Datasets", "Dataset Splits"},
+        "digits was prepared with another pixels, validation than is in force now",
     ),
     "a manifest": (lambda: Path(MANIFEST).unlink(), {"Open Datasets", "Dataset Splits"}, "manifest.json of digits is"),
     "a licence": (lambda: change(MANIFEST, licence=None), {"Open Datasets", "Dataset Splits"}, "digits lacks licence"),
@@ -239,7 +264,7 @@ def test_runs_that_differ_are_named(made):
     assert "but runs or lock differ in torch" in text
     assert "| torch | 2.14.0 | 2.15.0 | small/mixed/s2 |" in text
     assert "| no accelerator; another, 4 cores, 16 GiB | 1 of 8 | 10 | small/mixed/s2 |" in text
-    assert f"| {'cd' * 20} | no | small/mixed/s2 |" in text
+    assert f"| {'cd' * 20} | no | trainings: small/mixed/s2 |" in text
     assert "2 commits" in text
 
 

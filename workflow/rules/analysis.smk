@@ -6,8 +6,8 @@ rule analyse:
         unpack(STUDY.prepared),
         models=STUDY.compared,
     output:
-        rows=f"{STUDY.output}/analyses/{{analysis}}/{{experiment}}/{{unit}}.csv",
-        record=f"{STUDY.output}/analyses/{{analysis}}/{{experiment}}/{{unit}}.json",
+        rows=f"{STUDY.analysis}.csv",
+        record=f"{STUDY.analysis}.json",
     log:
         f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
     benchmark:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from manyexits.card.blocks import Answer, Link
-from manyexits.card.records import Facts, Run, contradictions, grouped, hardware, names, together
+from manyexits.card.records import Facts, Run, contradictions, grouped, hardware, names, reprepared, together
 
 RETRAIN = "remove these folders and run `snakemake all` again"
 SPENT = ("epochs", "samples_of_phase", "flops_of_phase", "time_s", "device_seconds")
@@ -54,20 +54,23 @@ def regimes(facts: Facts) -> Answer:
 def code(facts: Facts) -> Answer:
     """Whether the source of every run is a commit without changes."""
     problems = unrecorded(facts)
-    recorded = [(run, run.record) for run in facts.trainings if run.record is not None]
-    outside = [run for run, record in recorded if not record.get("commit")]
-    changed = [run for run, record in recorded if record.get("commit") and record.get("changed") is not False]
+    if missing := [job for job in facts.analyses if job.record is None]:
+        problems.append(f"no readable record lies beside the rows of {names(missing)}; make them with `snakemake all`")
+    jobs = [*facts.trainings, *facts.analyses]
+    recorded = [(job, job.record) for job in jobs if job.record is not None]
+    outside = [job for job, record in recorded if not record.get("commit")]
+    changed = [job for job, record in recorded if record.get("commit") and record.get("changed") is not False]
     if outside:
         problems.append(
             f"{names(outside)} ran outside of a git checkout, so no commit tells their source;"
-            " clone the repository, remove their folders and run `snakemake all` there"
+            " clone the repository, remove what they made and run `snakemake all` there"
         )
     if changed:
         problems.append(
             f"{names(changed)} ran from a checkout with changes that no commit holds;"
-            " commit them, remove the folders of these runs and run `snakemake all` again"
+            " commit them, remove what these jobs made and run `snakemake all` again"
         )
-    commits = list(grouped(facts.trainings, lambda record: record.get("commit")))
+    commits = list(grouped(jobs, lambda record: record.get("commit")))
     detail = f"commit {commits[0][:12]}" if len(commits) == 1 else f"{len(commits)} commits"
     return Answer("Open Source Code", "Yes", detail, [Link("commits", "#code")], problems)
 
@@ -79,6 +82,10 @@ def datasets(facts: Facts) -> Answer:
         lacking = _lacking(prepared.manifest, "source", "licence", "files_sha256")
         if lacking:
             problems.append(f"manifest.json of {name} {lacking}; prepare it with `snakemake all`")
+        elif other := reprepared(prepared, facts.settings["datasets"][name]):
+            problems.append(
+                f"{name} was prepared with another {', '.join(other)} than is in force now; prepare it again with `snakemake all`"
+            )
     problems += [] if facts.datasets else ["no experiment is drawn; name one in a table or figure of config.yaml"]
     links = [Link("datasets", "#datasets"), *_files(facts, "manifest.json")]
     return Answer("Open Datasets", "Yes", ", ".join(facts.datasets), links, problems)
@@ -152,6 +159,13 @@ def setup(facts: Facts) -> Answer:
     recorded = [run for run in facts.trainings if run.record is not None]
     other = ((", ".join(found), run) for run in recorded if (found := contradictions(run, facts.settings)))
     problems += [f"{which}: not what is in force now in {told}; {RETRAIN}" for told, which in together(other)]
+    old = [
+        job
+        for job in facts.analyses
+        if job.record and job.record.get("settings") != facts.settings["analyses"][job.file]
+    ]
+    if old:
+        problems.append(f"{names(old)}: made with other settings than are in force now; make them again with `snakemake all`")
     for name, costs in facts.costs.items():
         if lacking := _lacking(costs, "convention", "backbone", "exits"):
             problems.append(f"costs/{name}.json {lacking}; remove it and run `snakemake all` again")

@@ -5,24 +5,34 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from manyexits.provenance import sha256
 from manyexits.study import BACKBONE, RUN
 
+PLACES = ("path", "hub_id", "hub_form")
+"""Settings of a dataset that say where its raw files lie."""
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+).*\n +--hash=sha256:", re.MULTILINE)
 """A package of the lock with its version and at least one hash."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training that the study consists of, and its record."""
+class Job:
+    """Something that ran, and its record."""
 
     name: str
     file: str
-    """Path of its run.json below the output folder."""
+    """Path of its record below the output folder."""
+    record: dict[str, Any] | None
+    """Content of that file; None where it is missing or no JSON."""
+
+
+@dataclass(frozen=True)
+class Run(Job):
+    """A training that the study consists of."""
+
     experiment: str
     """Empty for phase 1, which experiments share."""
     regime: str
@@ -38,8 +48,6 @@ class Run:
     """Phases before them that another job has trained."""
     stage: str
     """`pretrain` or `train`."""
-    record: dict[str, Any] | None
-    """Content of run.json; None where it is missing or no JSON."""
 
     @property
     def phases(self) -> list[dict[str, Any]]:
@@ -50,6 +58,9 @@ class Run:
     def own_phases(self) -> list[dict[str, Any]]:
         """Recorded phases that this job itself has trained."""
         return self.phases[len(self.shared) :]
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class Facts:
     """Runs of the experiments, without phase 1."""
     backbones: list[Run]
     """Phase 1, each once."""
+    analyses: list[Job]
     datasets: dict[str, Prepared]
     data_link: str | None
     """Folder of prepared data relative to the card; None where only an absolute path would tell it."""
@@ -103,6 +115,7 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
         settings=settings,
         runs=runs,
         backbones=list(backbones.values()),
+        analyses=[Job(file.removesuffix(".json"), file, _json(folder / file)) for file in settings["analyses"]],
         datasets={name: _prepared(data / name) for name in datasets},
         data_link=_relative(data, folder),
         costs={told["name"]: _json(folder / f"costs/{told['name']}.json") for told in settings["experiments"]},
@@ -176,9 +189,9 @@ def _relative(path: Path, start: Path) -> str | None:
     return "/".join([".."] * (len(start.parts) - common) + list(path.parts[common:]))
 
 
-def names(runs: Iterable[Run]) -> str:
-    """Some names of runs, and how many more there are."""
-    found = [run.name for run in runs]
+def names(jobs: Iterable[Job]) -> str:
+    """Some names of jobs, and how many more there are."""
+    found = [job.name for job in jobs]
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
@@ -190,13 +203,13 @@ def together(said: Iterable[tuple[str, Run]]) -> list[tuple[str, str]]:
     return [(text, names(runs)) for text, runs in found.items()]
 
 
-def grouped(runs: Iterable[Run], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[Run]]:
-    """Runs by what their records say; records that do not say it are left out."""
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        said = None if run.record is None else value(run.record)
+def grouped(jobs: Iterable[AnyJob], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[AnyJob]]:
+    """Jobs by what their records say; records that do not say it are left out."""
+    found: dict[str, list[AnyJob]] = {}
+    for job in jobs:
+        said = None if job.record is None else value(job.record)
         if said is not None:
-            found.setdefault(said, []).append(run)
+            found.setdefault(said, []).append(job)
     return found
 
 
@@ -207,6 +220,17 @@ def hardware(record: dict[str, Any]) -> str | None:
         return None
     devices = ", ".join(f"{told['devices'].count(name)} × {name}" for name in dict.fromkeys(told["devices"]))
     return f"{devices or 'no accelerator'}; {told['cpu']}, {told['cores']} cores, {told['memory_gib']:g} GiB"
+
+
+def reprepared(prepared: Prepared, settings: dict[str, Any]) -> list[str]:
+    """Settings of a prepared dataset that are not those in force.
+
+    A setting that a manifest does not know agrees: an older version had only its default. Where the raw files lay is
+    left out, since the manifest tells by its checksum which they were.
+    """
+    recorded = (prepared.manifest or {}).get("settings") or {}
+    keys = [key for key in recorded | settings if key not in ("version", *PLACES)]
+    return [key for key in keys if recorded.get(key, settings.get(key)) != settings.get(key)]
 
 
 def contradictions(run: Run, settings: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from manyexits.card.answers import authors, versions
 from manyexits.card.blocks import Cell, Code, Link, Section, Table, Text
 from manyexits.card.pseudocode import pseudocode, value
-from manyexits.card.records import Facts, Run, grouped, hardware, names
+from manyexits.card.records import Facts, Job, Run, grouped, hardware, names
 
 NOTATION = (
     "θ: all weights. K exits, the last is the backbone's own classifier. Extras: what a method adds beside heads."
@@ -106,6 +106,8 @@ def datasets(facts: Facts) -> list[Table | Text]:
         manifest = prepared.manifest or {}
         settings = manifest.get("settings") or {}
         told = ", ".join(f"{key} {value(given)}" for key, given in settings.items() if key not in UNTOLD)
+        skipped = manifest.get("skipped") or []
+        told += f"; {len(skipped)} photographs that could not be read left out" if skipped else ""
         rows.append([name, *(_text(manifest.get(key)) for key in ("source", "licence")), _text(told)])
         listed = {"manifest.json": prepared.manifest_sha256} | (manifest.get("files_sha256") or {})
         sums += [[f"{name}/{file}", _text(checksum)] for file, checksum in listed.items()]
@@ -194,14 +196,17 @@ def software(facts: Facts) -> list[Table | Text | Code]:
 
 
 def code(facts: Facts) -> list[Table | Text]:
-    """The commit of every training, and whether its checkout held changes."""
+    """The commit of every training and analysis, and whether its checkout held changes."""
     rows = []
-    for commit, found in grouped(facts.trainings, lambda record: record.get("commit") or "none").items():
-        changed = [run for run in found if (run.record or {}).get("changed") is not False]
-        rows.append([commit, names(changed) if changed else "no", _which(found, facts)])
+    kinds: dict[str, Sequence[Job]] = {"trainings": facts.trainings, "analyses": facts.analyses}
+    for what, jobs in kinds.items():
+        for commit, found in grouped(jobs, lambda record: record.get("commit") or "none").items():
+            changed = [job for job in found if (job.record or {}).get("changed") is not False]
+            made = "all" if len(found) == len(jobs) else names(found)
+            rows.append([commit, names(changed) if changed else "no", f"{what}: {made}"])
     citation = f"Authors, as CITATION.cff names them: {authors(facts) or '–'}."
     licence = f"Licence: {(facts.citation or {}).get('license', '–')}."
-    return [Table(["commit", "with changes", "trainings"], rows), Text(f"{citation} {licence}")]
+    return [Table(["commit", "with changes", "what ran"], rows), Text(f"{citation} {licence}")]
 
 
 def _which(found: list[Run], facts: Facts) -> str:
