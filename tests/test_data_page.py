@@ -1,13 +1,15 @@
 """docs/data.md says what the code does."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 
+import publishers
 import pytest
 import yaml
 
-from manyexits import components, resolve, sources, study
+from manyexits import components, dataset, resolve, sources, study
 from manyexits.data import cifar100, imagenet
 from manyexits.doctor import inventory
 
@@ -72,6 +74,23 @@ def test_every_snippet_is_a_valid_overlay(block, root):
             assert set(value) <= set(getattr(resolved, key))
         else:
             assert getattr(resolved, key) == value
+
+
+def test_photographs_of_one_folder_are_prepared_as_the_snippet_says(root, tmp_path):
+    (block,) = [block for block in blocks("yaml") if "pilot" in block]
+    plan = study.load(resolve.merge(resolve.read([root / "config.yaml"]), yaml.safe_load(block)))
+    files = {
+        f"{name}/{number}.png": publishers.encoded(publishers.photograph(10 * place + number), "PNG")
+        for place, name in enumerate(("crow", "robin", "val"))
+        for number in range(20)
+    }
+    (tmp_path / "pilot.zip").write_bytes(publishers.zipped(files, "."))
+    settings = json.loads(plan.settings("prepare", dataset="pilot"))
+    dataset.prepare(settings, tmp_path, False, tmp_path / "prepared")
+    manifest = dataset.read(tmp_path / "prepared").manifest
+    assert manifest["class_names"] == ["crow", "robin", "val"]
+    assert manifest["per_class"]["test"] == [4, 4, 4]
+    assert manifest["shape"] == [96, 96, 3]
 
 
 def test_messages_are_quoted_as_they_are(tmp_path, monkeypatch):

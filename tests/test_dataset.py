@@ -118,11 +118,11 @@ def test_options_of_the_source_reach_it(tmp_path):
 
 
 def test_a_dataset_of_one_image_per_class_and_part_comes_back(tmp_path):
-    train, test = publishers.cifar_images(3, [0, 0]), publishers.cifar_images(4, [])
+    train, test = publishers.cifar_images(3, [0, 0]), publishers.cifar_images(4, [0])
     dataset.write(raw_of(train, test, "a"), SETTINGS | {"classes": 1, "validation": 0.5}, tmp_path)
     data = dataset.read(tmp_path)
     assert sorted([*data.train.indices, *data.validation.indices]) == [0, 1]
-    assert (len(data.train), len(data.validation), len(data.test)) == (1, 1, 0)
+    assert (len(data.train), len(data.validation), len(data.test)) == (1, 1, 1)
 
 
 # -- splits -----------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_classes_with_too_few_images_are_refused(tmp_path, labels, share, told):
 
 
 def test_the_test_part_has_no_say_in_splits_or_statistics(prepared, tmp_path):
-    other = (255 - TEST[0][:2], TEST[1][:2])
+    other = (255 - TEST[0], TEST[1][::-1].copy())
     dataset.write(raw_of(TRAIN, other), SETTINGS, tmp_path)
     assert splits_of(tmp_path) == splits_of(prepared)
     first, second = dataset.read(prepared), dataset.read(tmp_path)
@@ -270,6 +270,16 @@ def test_a_class_without_training_images_is_refused(tmp_path):
     refuses(
         lambda: dataset.write(raw_of((TRAIN[0][present], TRAIN[1][present])), SETTINGS, tmp_path),
         "training images of 3 classes and 4 class names",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_without_test_images_is_refused(tmp_path):
+    present = TEST[1] != 2
+    other = (TEST[0][present], TEST[1][present])
+    refuses(
+        lambda: dataset.write(raw_of(TRAIN, other), SETTINGS, tmp_path),
+        "training images of 4 classes, but test images of 3; get the complete dataset",
     )
     assert not list(tmp_path.iterdir())
 

@@ -64,8 +64,8 @@ def test_ranks_share_the_batches_of_a_split(folder):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("content", [None, b"", b"no image"])
-def test_a_photograph_that_is_gone_or_damaged_is_one_sentence(folder, workers, content):
+@pytest.mark.parametrize("content", [None, b"", b"no image", publishers.encoded(publishers.photograph(0, (9, 7)))])
+def test_a_photograph_that_is_gone_damaged_or_of_another_size_is_one_sentence(folder, workers, content):
     path = folder / "ä 0.png"
     path.unlink()
     if content is not None:

@@ -27,6 +27,7 @@ MODES = {
     "RGB": ("PNG", Image.fromarray(COLOURS), COLOURS),
     "grey": ("PNG", Image.fromarray(GREY), np.stack([GREY] * 3, axis=-1)),
     "16 bit grey": ("PNG", Image.fromarray(GREY.astype(np.uint16) * 257), np.stack([GREY] * 3, axis=-1)),
+    "16 bit grey in 32 bit": ("TIFF", Image.fromarray(GREY.astype(np.int32) * 257), np.stack([GREY] * 3, axis=-1)),
     "one bit": ("PNG", Image.fromarray(GREY > 100), np.stack([(GREY > 100) * np.uint8(255)] * 3, axis=-1)),
     "palette": ("PNG", palette(), COLOURS),
     "palette with transparency": ("PNG", palette(transparency=b"\xff\x00\x80\xff"), COLOURS),
@@ -58,8 +59,10 @@ def test_what_is_no_whole_image_raises_what_is_called_unreadable(data):
         photographs.opened(data)
 
 
-@pytest.mark.parametrize(("value", "kind"), [(70_000, np.int32), (-5, np.int32), (0.5, np.float32)])
-def test_values_beyond_16_bit_are_refused_and_not_wrapped(value, kind):
+@pytest.mark.parametrize(
+    ("value", "kind"), [(70_000, np.int32), (255, np.int32), (0, np.int32), (-5, np.int32), (0.5, np.float32)]
+)
+def test_values_that_are_no_16_bit_grey_are_refused_and_not_wrapped(value, kind):
     image = Image.fromarray(np.full((2, 2), value, dtype=kind))
     with pytest.raises(photographs.UNREADABLE, match="8 or 16 bit"):
         photographs.opened(publishers.encoded(image, "TIFF"))

@@ -43,7 +43,8 @@ def prepare(chosen: argparse.Namespace) -> None:
     """read a dataset as its publisher ships it and write arrays, splits and manifest"""
     from manyexits import dataset
 
-    dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
+    for remark in dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
+        print(f"manyexits prepare: {remark}", file=sys.stderr)
 
 
 def weights(chosen: argparse.Namespace) -> None:
@@ -245,6 +246,12 @@ WORKERS: Argument = (
 )
 
 
+THREADS: Argument = (
+    "--workers",
+    {"type": int, "default": 1, "help": "threads that decode photographs (default: 1)"},
+)
+
+
 def _path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
@@ -271,7 +278,7 @@ TRAINING: list[Argument] = [
 ]
 
 VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
-    prepare: RAW,
+    prepare: [*RAW, THREADS],
     weights: RAW,
     pretrain: TRAINING,
     train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],

@@ -16,7 +16,6 @@ from jaxtyping import Int64
 
 from manyexits.images import Files
 from manyexits.photographs import SUFFIXES, UNREADABLE, View, opened, view
-from manyexits.provenance import cores
 from manyexits.sources import Members, Part, Raw, described
 
 Store = Literal["arrays", "index"]
@@ -91,6 +90,7 @@ def collect(
     pixels: int,
     store: Store,
     damaged: Damaged,
+    workers: int,
 ) -> Raw:
     """Decode all photographs once and keep them, or where they are.
 
@@ -106,7 +106,7 @@ def collect(
         (name for name in (*train.names, *test.names) if name.encode(errors="replace").decode() != name), ""
     ):
         raise ValueError(f"{members.path}: the name {odd!a} is no UTF-8; rename the file or folder")
-    (train_part, unread), (test_part, more) = (_part(members, each, pixels, store) for each in (train, test))
+    (train_part, unread), (test_part, more) = (_part(members, each, pixels, store, workers) for each in (train, test))
     if damaged == "refuse" and (reasons := unread | more):
         first = min(reasons)
         raise ValueError(
@@ -117,14 +117,14 @@ def collect(
     return Raw(train_part, test_part, class_names, described(members.path), licence, sorted(unread | more))
 
 
-def _part(members: Members, listed: Listed, pixels: int, store: Store) -> tuple[Part, dict[str, str]]:
+def _part(members: Members, listed: Listed, pixels: int, store: Store, workers: int) -> tuple[Part, dict[str, str]]:
     """One part of a dataset, and what is wrong with photographs that cannot be read, by name."""
     n = len(listed.names)
     place = {name: index for index, name in enumerate(listed.names)}
     views = np.empty((n if store == "arrays" else 0, pixels, pixels, 3), dtype=np.uint8)
     moments, sizes = np.zeros((n, 2, 3), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
     digests, unread = [b""] * n, {}
-    for name, found in _each(members, listed.names, pixels):
+    for name, found in _each(members, listed.names, pixels, workers):
         if isinstance(found, str):
             unread[name] = found
             continue
@@ -156,17 +156,18 @@ def _decoded(members: Members, pixels: int, name: str, data: bytes | None) -> _D
         data = members.read(name) if data is None else data
         image = opened(data)
     except UNREADABLE as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise  # nothing is wrong with the photograph
         return " ".join(str(error).split()) or type(error).__name__
     return _Decoded(view(image, pixels), (image.height, image.width), hashlib.sha256(data).digest())
 
 
-def _each(members: Members, names: list[str], pixels: int) -> Iterator[tuple[str, _Decoded | str]]:
-    """All photographs, decoded on all cores, in the order in which they are stored."""
-    threads = cores()
-    with ThreadPoolExecutor(threads) as pool:  # Pillow decodes and scales without holding Python's lock
+def _each(members: Members, names: list[str], pixels: int, workers: int) -> Iterator[tuple[str, _Decoded | str]]:
+    """All photographs, decoded by so many threads, in the order in which they are stored."""
+    with ThreadPoolExecutor(workers) as pool:  # Pillow decodes and scales without holding Python's lock
         stored = members.stream(names)
         stream = ((name, pool.submit(_decoded, members, pixels, name, data)) for name, data in stored)
-        waiting = list(islice(stream, 4 * threads))  # never more, or a whole archive would lie in memory
+        waiting = list(islice(stream, 4 * workers))  # never more, or a whole archive would lie in memory
         while waiting:
             name, future = waiting.pop(0)
             yield name, future.result()

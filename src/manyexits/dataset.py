@@ -54,16 +54,34 @@ class Prepared:
         return np.array(self.manifest["std"], dtype=np.float32)
 
 
-def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> None:
+def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, workers: int = 1) -> list[str]:
     """Read a dataset as its publisher ships it, check it, and write the prepared folder.
+
+    Args:
+        settings: the dataset's entry in config.yaml.
+        root: folder of the publishers' files.
+        hub: whether what is not there may be fetched.
+        folder: to be written.
+        workers: threads that decode photographs.
+
+    Returns:
+        What a person should know of it, a sentence each.
 
     Raises:
         ValueError: when it is missing, damaged, or not what the configuration says.
     """
     known = components.options("data", settings["source"]).model_fields
     options = {key: value for key, value in settings.items() if key in known}
-    raw = importlib.import_module(f"manyexits.data.{settings['source']}").load(root, hub, **options)
+    module = importlib.import_module(f"manyexits.data.{settings['source']}")
+    raw = module.load(root, hub, workers, **options)
     write(raw, settings, folder)
+    found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped
+    remarks = []
+    if skipped:
+        remarks.append(f"{len(skipped)} photographs that cannot be read were left out, the first is {skipped[0]}")
+    if module.IMAGES and found + len(skipped) < module.IMAGES and not options.get("per_class"):
+        remarks.append(f"{raw.source} has {found + len(skipped):,} images, the complete dataset {module.IMAGES:,}")
+    return remarks
 
 
 def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
@@ -73,13 +91,17 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
         ValueError: when its classes are not those of the settings, or it cannot be split.
     """
     name = settings["dataset"]
-    found = len(np.unique(raw.train.labels))
+    found, tested = (len(np.unique(part.labels)) for part in (raw.train, raw.test))
     if not found == settings["classes"] == len(raw.class_names):
         raise ValueError(
             f"datasets.{name}.classes is {settings['classes']}, but {raw.source} has training images of {found} classes"
             f" and {len(raw.class_names)} class names; correct the key or get the complete dataset"
         )
     train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
+    if tested != found:
+        raise ValueError(
+            f"{raw.source} has training images of {found} classes, but test images of {tested}; get the complete dataset"
+        )
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
     atomic.write_json(
@@ -177,6 +199,8 @@ def read(folder: Path, workers: int = 0) -> Prepared:
 
 def _write_part(folder: Path, name: str, part: Part) -> list[str]:
     """Write the training or test part; the names of its files below the prepared folder."""
+    for other in ("images.npy", "files.csv"):  # of an earlier preparation, that may have had the other form
+        (folder / f"{name}_{other}").unlink(missing_ok=True)
     atomic.write(folder / f"{name}_labels.npy", partial(_save, array=part.labels))
     if isinstance(part.images, Files):
         rows = zip(map(os.fsdecode, part.images.names), *part.images.sizes.T.tolist(), strict=True)

@@ -48,15 +48,17 @@ class Files:
         """One photograph's evaluation view, or the part in a box scaled to its size.
 
         Raises:
-            ValueError: when it can no longer be read.
+            ValueError: when it can no longer be read, or has another size.
         """
         path = self.root / os.fsdecode(self.names[number])
         try:
             image = photographs.opened(path.read_bytes())
+            if [image.height, image.width] != self.sizes[number].tolist():  # the box was drawn for another
+                raise ValueError(f"it is {image.width} x {image.height} now")
         except photographs.UNREADABLE as error:
             raise ValueError(
-                f"{path} can no longer be read ({error}); put it back, or remove the prepared dataset and prepare it"
-                " again"
+                f"{path} can no longer be read as it was ({error}); put it back, or remove the prepared dataset and"
+                " prepare it again"
             ) from error
         return photographs.view(image, self.pixels) if box is None else photographs.cut(image, box, self.pixels)
 

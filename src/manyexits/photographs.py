@@ -30,11 +30,11 @@ def opened(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
         if image.mode.startswith("I"):  # 16 bit grey, which Pillow would cut off at 255
             grey = np.asarray(image)
-            if grey.min() < 0 or grey.max() >= 2**16:
-                raise ValueError("its grey values are no 8 or 16 bit numbers")
+            if image.mode == "I" and not (grey.min() >= 0 and 2**8 <= grey.max() < 2**16):
+                raise ValueError(f"its 32 bit grey reaches {grey.max()}, which is no 16 bit white; store 8 or 16 bit")
             return Image.fromarray((grey // 256).astype(np.uint8)).convert("RGB")
         if image.mode == "F":
-            raise ValueError("its values are no 8 or 16 bit numbers")
+            raise ValueError("its values are no whole numbers; store 8 or 16 bit")
         if image.mode == "P" and "transparency" in image.info:
             return image.convert("RGBA").convert("RGB")
         return image.convert("RGB")

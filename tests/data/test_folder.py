@@ -67,7 +67,7 @@ def test_an_absolute_path_and_an_archive_are_read_alike(tmp_path):
 def test_one_part_is_divided_by_class_and_the_same_way_each_time(tmp_path):
     files = {f"{name}/{index}.png": png(index) for name in "ab" for index in range(10)}
     publishers.write_folder(files, tmp_path / "my photos")
-    options = {"path": "my photos", "pixels": 8, "train": "", "test": None, "test_share": 0.3, "store": "index"}
+    options = {"path": "my photos", "pixels": 8, "train": "", "test_share": 0.3, "store": "index"}
     raw, again = (folder.load(tmp_path, False, **options) for _ in range(2))
     assert np.bincount(raw.test.labels).tolist() == [3, 3]
     assert np.bincount(raw.train.labels).tolist() == [7, 7]
@@ -77,7 +77,7 @@ def test_one_part_is_divided_by_class_and_the_same_way_each_time(tmp_path):
 
 def test_a_share_that_cannot_be_drawn_is_refused(tmp_path):
     publishers.write_folder({"a/1.png": png(1), "b/1.png": png(2)}, tmp_path / "my photos")
-    refused(tmp_path, "test_share 0.2 of 2 photographs cannot be drawn", train="", test=None)
+    refused(tmp_path, "test_share 0.2 of 2 photographs cannot be drawn", train="", test_share=0.2)
 
 
 def test_a_missing_folder_says_where_it_was_looked_for(tmp_path):

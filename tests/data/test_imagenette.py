@@ -20,6 +20,7 @@ FILES = publishers.imagenette_files(imagenette.CLASSES)
 CONTENT = publishers.tar_gz(FILES, "imagenette2", level=1)
 TRAIN = sorted(name for name in FILES if name.startswith("train/"))
 TEST = sorted(name for name in FILES if name.startswith("val/"))
+TOLD = {"dataset": "im", "source": "imagenette", "classes": 10, "validation": 0.5, "split_seed": 42, "pixels": 16}
 
 
 def refused(root, *phrases, hub=False, **options):
@@ -98,9 +99,8 @@ def test_what_needs_files_is_not_asked_of_the_hub(tmp_path, option):
 
 def test_an_index_leaves_the_photographs_where_they_are_and_gives_the_same_views(tmp_path):
     tree(tmp_path / "ein Ordner")
-    told = {"dataset": "im", "source": "imagenette", "classes": 10, "validation": 0.5, "split_seed": 42, "pixels": 16}
     for store in ("arrays", "index"):
-        dataset.prepare(told | {"store": store}, tmp_path / "ein Ordner", False, tmp_path / store)
+        dataset.prepare(TOLD | {"store": store}, tmp_path / "ein Ordner", False, tmp_path / store)
     arrays, index = (dataset.read(tmp_path / store) for store in ("arrays", "index"))
     assert index.train.decoded
     assert not list((tmp_path / "index").rglob("*images*"))
@@ -148,6 +148,37 @@ def test_damaged_photographs_are_left_out_where_that_is_wanted(tmp_path, store):
     assert raw.train.labels.tolist() == [0, 0, 1, *np.repeat(np.arange(2, 10), 2).tolist()]
     if store == "arrays":
         assert np.array_equal(raw.train.images, expected([name for name in TRAIN if name not in DAMAGED], 16))
+
+
+def test_what_was_left_out_and_what_is_not_there_is_told(tmp_path):
+    damaged = f"{TRAIN[0].rpartition('_')[0]}_9.JPEG"
+    tree(tmp_path, {damaged: b"no image"})
+    remarks = dataset.prepare(TOLD | {"damaged": "skip"}, tmp_path, False, tmp_path / "prepared", 2)
+    assert remarks == [
+        f"1 photographs that cannot be read were left out, the first is {damaged}",
+        "imagenette2 has 31 images, the complete dataset 13,394",
+    ]
+    assert dataset.prepare(TOLD | {"per_class": [2, 1]}, tmp_path, False, tmp_path / "prepared") == []
+
+
+def test_a_photograph_that_must_not_be_read_is_not_left_out(tmp_path, monkeypatch):
+    tree(tmp_path)
+    read_bytes = Path.read_bytes
+
+    def forbidden(path):
+        if path.name.endswith("_1.JPEG"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    refused(tmp_path, "must not be read; correct its permissions", damaged="skip")
+
+
+def test_preparing_again_in_the_other_form_leaves_nothing_of_the_first(tmp_path):
+    tree(tmp_path)
+    for store in ("arrays", "index", "arrays"):
+        dataset.prepare(TOLD | {"store": store}, tmp_path, False, tmp_path / "prepared")
+        assert dataset.read(tmp_path / "prepared").train.decoded == (store == "index")
 
 
 def test_an_empty_class_folder_is_named(tmp_path):

@@ -25,7 +25,8 @@ rule prepare:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub} --output {params.folder:q} 2> {log:q}"
+        "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub}"
+        " --workers {threads} --output {params.folder:q} 2> {log:q}"
 
 
 rule weights:

@@ -165,7 +165,9 @@ def setup(facts: Facts) -> Answer:
         if job.record and job.record.get("settings") != facts.settings["analyses"][job.file]
     ]
     if old:
-        problems.append(f"{names(old)}: made with other settings than are in force now; make them again with `snakemake all`")
+        problems.append(
+            f"{names(old)}: made with other settings than are in force now; make them again with `snakemake all`"
+        )
     for name, costs in facts.costs.items():
         if lacking := _lacking(costs, "convention", "backbone", "exits"):
             problems.append(f"costs/{name}.json {lacking}; remove it and run `snakemake all` again")

@@ -1,4 +1,4 @@
-"""Datasets, one file each: `load(root, hub, *, options)` returns a `sources.Raw` or raises ValueError.
+"""Datasets, one file each: `load(root, hub, workers, *, options)` returns a `sources.Raw` or raises ValueError.
 
 Beside it stand the facts that a person asks for before anything is read (`manyexits doctor`, docs/data.md): TITLE;
 HOME, where to get it; LICENCE; SIZE of the download, as its publisher states it; IMAGES, how many the complete dataset

@@ -30,6 +30,7 @@ def places(path: str) -> tuple[str, ...]:
 def load(
     root: Path,
     hub: bool,
+    workers: int = 1,
     *,
     path: str = "cifar-100-binary.tar.gz",
     pixels: Annotated[int, Field(ge=1)] = 32,

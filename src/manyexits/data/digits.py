@@ -25,7 +25,12 @@ def places(path: str = "") -> tuple[str, ...]:
 
 
 def load(
-    root: Path, hub: bool, *, pixels: Annotated[int, Field(ge=1)] = 16, test: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    pixels: Annotated[int, Field(ge=1)] = 16,
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.25,
 ) -> Raw:
     """Digits, enlarged to `pixels` (bicubic); the share `test` is set aside, stratified, seed 42 [O]."""
     digits = load_digits()

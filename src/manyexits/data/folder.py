@@ -25,11 +25,12 @@ def places(path: str) -> tuple[str, ...]:
 def load(
     root: Path,
     hub: bool,
+    workers: int = 1,
     *,
     path: str,
     train: str = "train",
-    test: str | None = "val",
-    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+    test: str = "val",
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None,
     pixels: Annotated[int, Field(ge=1)] = 224,
     store: Literal["arrays", "index"] = "arrays",
     damaged: Literal["refuse", "skip"] = "refuse",
@@ -39,10 +40,11 @@ def load(
     Args:
         root: folder of the publishers' files.
         hub: not used, nobody else has them.
+        workers: threads that decode.
         path: folder or archive below root, or an absolute path.
-        train, test: folders of class folders inside it. With `test: null` there is one part, `train`, of which the
-            share `test_share` is set aside, stratified, seed 42 [O]; `train: ""` then names the folder itself.
-        test_share: see above.
+        train, test: folders of class folders inside it.
+        test_share: for photographs without a test part: the share of `train` that is set aside for it, stratified, seed
+            42 [O]; `test` is not looked at. `train: ""` then names the folder itself.
         pixels, store, damaged: as for Imagenette.
 
     Raises:
@@ -52,13 +54,13 @@ def load(
     if found is None:
         raise missing(TITLE, root, places(path), HOME)
     members = Members(found)
-    first, second = (f"{part}/" if part else "" for part in (train, test))
+    first = f"{train}/" if train else ""
     classes = members.folders(first)
     if not classes:
         raise ValueError(f"{found} holds no class folders in {first or 'it'}; name the right folder as train or path")
     listed = by_class(members, first, classes)
-    parts = _drawn(listed, test_share) if test is None else (listed, by_class(members, second, classes))
-    return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged)
+    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, f"{test}/", classes))
+    return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
 
 
 def _drawn(listed: Listed, share: float) -> tuple[Listed, Listed]:

@@ -50,6 +50,7 @@ def lacking(found: Path) -> str | None:
 def load(
     root: Path,
     hub: bool,
+    workers: int = 1,
     *,
     path: str = "imagenet",
     pixels: Annotated[int, Field(ge=1)] = 224,
@@ -61,8 +62,9 @@ def load(
     Args:
         root: folder of the publishers' files.
         hub: not used: whoever has access has the files.
+        workers: threads that decode.
         path: folder below root.
-        pixels, store, damaged: as for Imagenette; an index by default, since the array would take 190 GB.
+        pixels, store, damaged: as for Imagenette; an index by default, since the array would take 200 GB.
 
     Raises:
         ValueError: when it is missing, incomplete or damaged.
@@ -78,7 +80,7 @@ def load(
     train = by_class(members, "train/", classes)
     test = by_class(members, "val/", classes) if members.folders("val/") else _flat(members, truth, classes)
     names = [words[wnid] for wnid in classes]
-    return collect(members, train, test, names, LICENCE, pixels=pixels, store=store, damaged=damaged)
+    return collect(members, train, test, names, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
 
 
 def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:

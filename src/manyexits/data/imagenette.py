@@ -41,6 +41,7 @@ def places(path: str) -> tuple[str, ...]:
 def load(
     root: Path,
     hub: bool,
+    workers: int = 1,
     *,
     path: str = "imagenette2.tgz",
     pixels: Annotated[int, Field(ge=1)] = 224,
@@ -53,7 +54,7 @@ def load(
     """Square views of its photographs.
 
     Args:
-        root, hub: as for every dataset.
+        root, hub, workers: as for every dataset.
         path: archive or folder below root.
         pixels: side of the view: the short side is scaled to it, the centre cut out.
         per_class: a subset, the first training and test photographs of each class by name; null: all.
@@ -82,4 +83,14 @@ def load(
             train, test = train.first(per_class[0]), test.first(per_class[1])
         except ValueError as error:
             raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
-    return collect(members, train, test, list(CLASSES.values()), LICENCE, pixels=pixels, store=store, damaged=damaged)
+    return collect(
+        members,
+        train,
+        test,
+        list(CLASSES.values()),
+        LICENCE,
+        pixels=pixels,
+        store=store,
+        damaged=damaged,
+        workers=workers,
+    )

@@ -24,7 +24,14 @@ def places(path: str) -> tuple[str, ...]:
     return path, FOLDER
 
 
-def load(root: Path, hub: bool, *, path: str = "tiny-imagenet-200.zip", hub_id: str = "zh-plus/tiny-imagenet") -> Raw:
+def load(
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    path: str = "tiny-imagenet-200.zip",
+    hub_id: str = "zh-plus/tiny-imagenet",
+) -> Raw:
     """200 classes of 64 x 64 pixels; grey images become RGB.
 
     Raises:
