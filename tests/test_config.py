@@ -90,6 +90,20 @@ def test_a_batch_that_the_devices_cannot_divide_is_refused(raw, batch, devices, 
     assert f"batch {batch} cannot be divided by {devices} devices" in refused(raw)
 
 
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"momentum": 0.9}, "'momentum' belongs to sgd, and the optimizer is adamw; remove it"),
+        ({"lr_min": 1e-6, "schedule": "constant"}, "'lr_min' is the end of a cosine, and the schedule is constant"),
+        ({"lr_min": 1}, "'lr_min' 1 is larger than 'lr' 0.005; lower it"),
+    ],
+)
+def test_a_setting_of_a_recipe_that_has_no_effect_is_refused(raw, stated, told):
+    raw["recipes"]["quick"] |= stated
+    raw["recipes"]["quick"]["origin"] |= dict.fromkeys(stated, "O")
+    assert told in refused(raw)
+
+
 @pytest.mark.parametrize("budget", [0, -0.5])
 def test_a_budget_that_is_not_above_zero_is_refused(raw, budget):
     raw["budgets"] = [0.5, budget]

@@ -91,6 +91,8 @@ def test_the_width_of_hidden_layers_is_a_setting():
     assert [layer.out_features for layer in built if isinstance(layer, nn.Linear)] == [16, 16, 10]
     with pytest.raises(ValueError, match="'hidden' is the width of heads on tokens, but these features are maps"):
         head((8, 4, 4), 10, 2, 16)
+    with pytest.raises(ValueError, match="a head of depth 0 has none; remove the key"):
+        head((192,), 10, 0, 16)
 
 
 def test_a_token_head_deeper_than_the_authors_is_refused():

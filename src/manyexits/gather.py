@@ -64,4 +64,7 @@ def check(path: Path) -> None:
     found = {what: re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for what, name in private.items()}
     for what, match in {**found, "an absolute path": ABSOLUTE.search(text)}.items():
         if match:
-            raise ValueError(f"{path} holds {what}, {match[0]!r}; records are committed without; remove it there")
+            raise ValueError(
+                f"{path} holds {what}, {match[0]!r}; records are committed without: change what config.yaml calls so"
+                " (name files relative to data_root) and make it again"
+            )

@@ -78,10 +78,12 @@ def tokens(width: int, classes: int, depth: int, hidden: int | None = None) -> n
     """The head for a token (B, width): `depth` hidden layers with exact GELU, one linear layer.
 
     Raises:
-        ValueError: when the authors have no head of that depth.
+        ValueError: when the authors have no head of that depth, or `hidden` has no layer to be the width of.
     """
     if depth not in HIDDEN:
         raise ValueError(f"there is no head of depth {depth} on tokens; choose 0 to {max(HIDDEN)}")
+    if hidden is not None and depth == 0:
+        raise ValueError("'hidden' is the width of hidden layers, and a head of depth 0 has none; remove the key")
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Linear(width, hidden or HIDDEN[depth]), nn.GELU()]

@@ -232,19 +232,23 @@ class Phase:
             "network": self.network.state_dict(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
-            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+            "scaler": self.scaler_state(),
             "stopping": self.stopping.state(),
             "sums": self.sums,
         }
 
+    def scaler_state(self) -> dict[str, Any] | None:
+        """Of the gradients' scaling under fp16."""
+        return self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take up a saved state; a checkpoint between two phases has none of it."""
+        """Take up a saved state; a checkpoint between two phases has nothing of it but the scaler's, which lives on."""
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
         if "optimizer" not in saved:
             return
         self.best = saved["best"]
         self.optimizer.load_state_dict(saved["optimizer"])
-        if self.accelerator.scaler:
-            self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.stopping.load(saved["stopping"])
         self.sums += saved["sums"].to(self.sums.device)
 

@@ -93,6 +93,16 @@ class Recipe(Resources):
         return self
 
     @model_validator(mode="after")
+    def _has_effect(self) -> "Recipe":
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"'momentum' belongs to sgd, and the optimizer is {self.optimizer}; remove it")
+        if self.lr_min and self.schedule == "constant":
+            raise ValueError("'lr_min' is the end of a cosine, and the schedule is constant; remove it")
+        if self.lr_min > self.lr:
+            raise ValueError(f"'lr_min' {self.lr_min:g} is larger than 'lr' {self.lr:g}; lower it")
+        return self
+
+    @model_validator(mode="after")
     def _one_crop(self) -> "Recipe":
         if self.crop_padding and self.resized_crop:
             raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")

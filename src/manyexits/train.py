@@ -118,7 +118,7 @@ def fit(
         progress.phases.append(record(phase, progress, keep.seconds()))
         progress.phase, progress.epoch, progress.step, progress.seconds = index + 1, 1, 0, 0.0
         if index + 1 < len(settings["phases"]):
-            between = {"progress": asdict(progress), "network": network.state_dict()}
+            between = {"progress": asdict(progress), "network": network.state_dict(), "scaler": phase.scaler_state()}
             ranks.first(partial(checkpoints.save, between))
     return progress
 
