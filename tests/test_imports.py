@@ -14,7 +14,7 @@ LIGHT = (
 ).split()
 """No torch, no transformers, no timm: the Snakefile and the steps after prediction import these."""
 DRAWING = {"frames", "tables", "figures", *LIGHT}
-COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection".split()}
+COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection hub".split()}
 MACHINERY = set(
     "network weights build cost measure phase train stopping checkpoint console job dataset".split()
     + "augment moves trivial plan ranks launch".split()

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import socket
 import tarfile
 import tracemalloc
 import zipfile
@@ -178,85 +177,3 @@ def test_a_missing_dataset_lists_every_place_and_both_remedies():
     assert "https://example.org" in message
     assert "data_root" in message
     assert "MANYEXITS_DATA_ROOT" in message
-
-
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """The hub's client without a network and with an empty cache; the list of attempts to connect."""
-    import datasets
-    import huggingface_hub.constants
-
-    attempts = []
-    monkeypatch.setattr(socket.socket, "connect", lambda self, address: attempts.append(address))
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    return attempts
-
-
-def from_hub(identifier):
-    return sources.from_hub(str(identifier), "image", "label", ("train", "test"), "none", ABSENT)
-
-
-def refused(identifier, *phrases):
-    with pytest.raises(ValueError, match=re.escape(str(identifier))) as caught:
-        from_hub(identifier)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(phrase in message for phrase in phrases), message
-
-
-def test_a_hub_that_cannot_be_reached_leaves_the_sentence_about_the_missing_files(offline):
-    refused("somebody/pictures", str(ABSENT), "could not be read either")
-    assert offline == []
-
-
-def test_a_split_that_the_hub_does_not_have_is_refused(offline, tmp_path):
-    folder = publishers.write_hub(
-        tmp_path / "hub", {"train": [(np.zeros((2, 2, 3), np.uint8), 0)]}, "image", "label", "a"
-    )
-    refused(folder, str(ABSENT), "could not be read either")
-
-
-def test_images_of_several_modes_from_the_hub_become_rgb(offline, tmp_path):
-    colour, grey = np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.arange(9, dtype=np.uint8).reshape(3, 3)
-    splits = {"train": [(colour, 1), (grey, 0)], "test": [(grey, 1)]}
-    raw = from_hub(publishers.write_hub(tmp_path / "hub", splits, "image", "label", ["one", "two"]))
-    assert np.array_equal(raw.train.images, np.stack([colour, np.stack([grey] * 3, axis=-1)]))
-    assert np.array_equal(raw.test.images[0], np.stack([grey] * 3, axis=-1))
-    assert raw.train.labels.tolist() == [1, 0]
-    assert raw.train.labels.dtype == np.int64
-    assert raw.class_names == ["one", "two"]
-
-
-def test_other_columns_of_the_hub_are_refused(offline, tmp_path):
-    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
-    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "img", "label", "a")
-    refused(folder, "has the columns img, label, not image and label", "hub_id in config.yaml")
-
-
-def test_labels_of_the_hub_without_names_are_refused(offline, tmp_path):
-    import datasets
-
-    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
-    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
-    for path in (folder / "data").iterdir():
-        datasets.Dataset.from_parquet(str(path)).cast_column("label", datasets.Value("int64")).to_parquet(path)
-    refused(folder, "has no names of classes in its column label", "hub_id in config.yaml")
-
-
-def test_images_of_several_sizes_from_the_hub_are_refused(offline, tmp_path):
-    rows = [(np.zeros((2, width, 3), np.uint8), 0) for width in (2, 3)]
-    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
-    refused(folder, "has images of 2 sizes", "hub_id in config.yaml")
-
-
-def test_a_damaged_image_from_the_hub_is_refused(offline, tmp_path):
-    import datasets
-
-    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
-    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a"])})
-    broken = {"image": [{"bytes": b"no image", "path": None}], "label": [0]}
-    datasets.Dataset.from_dict(broken, features=features).to_parquet(folder / "data" / "test-00000-of-00001.parquet")
-    refused(folder, "an image that cannot be read", "hub_id in config.yaml")

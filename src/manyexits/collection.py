@@ -5,21 +5,42 @@ so that a damaged one is found now and not in the middle of a training.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
 
 from manyexits.images import Files
 from manyexits.photographs import SUFFIXES, UNREADABLE, View, opened, view
-from manyexits.sources import Members, Part, Raw, described
+from manyexits.sources import Members, Part, Raw
 
 Store = Literal["arrays", "index"]
 Damaged = Literal["refuse", "skip"]
+
+
+@runtime_checkable
+class Photographs(Protocol):
+    """Encoded photographs by their names: `sources.Members`, `hub.Hub`."""
+
+    path: Path
+    """Folder or archive that they lie in."""
+
+    def describe(self) -> str:
+        """What it is, for the manifest."""
+        ...
+
+    def stream(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Names and bytes in the order in which they are best read; None: by whoever needs them."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,7 @@ def by_class(members: Members, folder: str, classes: list[str]) -> Listed:
 
 
 def collect(
-    members: Members,
+    members: Photographs,
     train: Listed,
     test: Listed,
     class_names: list[str],
@@ -114,10 +135,10 @@ def collect(
             f" the first is {first} ({reasons[first]}); get the dataset again, or set damaged: skip in its entry of"
             " config.yaml to leave them out"
         )
-    return Raw(train_part, test_part, class_names, described(members.path), licence, sorted(unread | more))
+    return Raw(train_part, test_part, class_names, members.describe(), licence, sorted(unread | more))
 
 
-def _part(members: Members, listed: Listed, pixels: int, store: Store, workers: int) -> tuple[Part, dict[str, str]]:
+def _part(members: Photographs, listed: Listed, pixels: int, store: Store, workers: int) -> tuple[Part, dict[str, str]]:
     """One part of a dataset, and what is wrong with photographs that cannot be read, by name."""
     n = len(listed.names)
     place = {name: index for index, name in enumerate(listed.names)}
@@ -150,7 +171,7 @@ class _Decoded:
     digest: bytes
 
 
-def _decoded(members: Members, pixels: int, name: str, data: bytes | None) -> _Decoded | str:
+def _decoded(members: Photographs, pixels: int, name: str, data: bytes | None) -> _Decoded | str:
     """One photograph, or what is wrong with it."""
     try:
         data = members.read(name) if data is None else data
@@ -162,7 +183,7 @@ def _decoded(members: Members, pixels: int, name: str, data: bytes | None) -> _D
     return _Decoded(view(image, pixels), (image.height, image.width), hashlib.sha256(data).digest())
 
 
-def _each(members: Members, names: list[str], pixels: int, workers: int) -> Iterator[tuple[str, _Decoded | str]]:
+def _each(members: Photographs, names: list[str], pixels: int, workers: int) -> Iterator[tuple[str, _Decoded | str]]:
     """All photographs, decoded by so many threads, in the order in which they are stored."""
     with ThreadPoolExecutor(workers) as pool:  # Pillow decodes and scales without holding Python's lock
         stored = members.stream(names)

@@ -100,7 +100,8 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
     train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
     if tested != found:
         raise ValueError(
-            f"{raw.source} has training images of {found} classes, but test images of {tested}; get the complete dataset"
+            f"{raw.source} has training images of {found} classes, but test images of {tested};"
+            " get the complete dataset"
         )
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]

@@ -1,4 +1,4 @@
-"""Finding and reading what publishers ship: a folder, a tar or zip archive, or the datasets hub."""
+"""Finding and reading what publishers ship: a folder, a tar or zip archive (for the datasets hub see hub.py)."""
 
 import lzma
 import os
@@ -6,15 +6,13 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
-from PIL import Image
 
 from manyexits.images import Files
 from manyexits.photographs import UNREADABLE, opened
@@ -133,6 +131,10 @@ class Members:
         self._stored = {normpath(name): stored for name, stored in files.items() if _shown(normpath(name))}
         self._folders = {normpath(name) for name in folders if _shown(normpath(name))}
 
+    def describe(self) -> str:
+        """What it is, for the manifest."""
+        return described(self.path)
+
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What lies directly in a folder on disk; nothing where there is no such folder."""
         try:
@@ -216,53 +218,3 @@ class Members:
             return ValueError(f"{error.filename or self.path} must not be read; correct its permissions")
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         return ValueError(f"{self.path} is damaged ({reason}); remove it and get it again")
-
-
-def from_hub(
-    identifier: str,
-    image: str,
-    label: str,
-    splits: tuple[str, str],
-    licence: str,
-    missing: ValueError,
-    view: Callable[[Image.Image], np.ndarray] = np.asarray,
-    configuration: str | None = None,
-) -> Raw:
-    """Read an image dataset through the datasets hub, or from a local folder in the hub's layout.
-
-    Args:
-        identifier: the hub's id.
-        image, label: names of the two columns.
-        splits: names of the training and the test split.
-        licence: of the data.
-        missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
-        view: what is kept of an RGB image.
-        configuration: the hub's name of one of several forms of the dataset.
-    """
-    import datasets
-
-    def unfit(what: str) -> ValueError:
-        return ValueError(f"the hub's {identifier} {what}; name another one as hub_id in config.yaml")
-
-    def part(split: Any) -> Part:
-        try:
-            images = [view(row.convert("RGB")) for row in split[image]]
-        except (OSError, SyntaxError) as error:
-            raise unfit(f"has an image that cannot be read ({error})") from error
-        shapes = {each.shape for each in images}
-        if len(shapes) != 1:
-            raise unfit(f"has images of {len(shapes)} sizes")
-        return Part(np.stack(images), np.asarray(split[label], dtype=np.int64))
-
-    try:
-        train, test = (datasets.load_dataset(identifier, configuration, split=split) for split in splits)
-    except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
-        raise ValueError(
-            f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"
-        ) from error
-    for split in (train, test):
-        if not {image, label} <= set(split.column_names):
-            raise unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
-    if not isinstance(train.features[label], datasets.ClassLabel):
-        raise unfit(f"has no names of classes in its column {label}")
-    return Raw(part(train), part(test), list(train.features[label].names), f"hub: {identifier}", licence)

@@ -92,9 +92,8 @@ def test_more_photographs_than_a_class_has_are_refused(tmp_path):
     refused(tmp_path, "the class folder val/n01440764 holds 1 of the 900", "lower per_class in", per_class=[1, 900])
 
 
-@pytest.mark.parametrize("option", [{"per_class": [1, 1]}, {"store": "index"}])
-def test_what_needs_files_is_not_asked_of_the_hub(tmp_path, option):
-    refused(tmp_path, "Imagenette is missing", "the hub's copy has no files by name", hub=True, **option)
+def test_a_subset_by_name_is_not_asked_of_the_hub(tmp_path):
+    refused(tmp_path, "Imagenette is missing", "has no photographs by name", hub=True, per_class=[1, 1])
 
 
 def test_an_index_leaves_the_photographs_where_they_are_and_gives_the_same_views(tmp_path):

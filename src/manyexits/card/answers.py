@@ -84,7 +84,8 @@ def datasets(facts: Facts) -> Answer:
             problems.append(f"manifest.json of {name} {lacking}; prepare it with `snakemake all`")
         elif other := reprepared(prepared, facts.settings["datasets"][name]):
             problems.append(
-                f"{name} was prepared with another {', '.join(other)} than is in force now; prepare it again with `snakemake all`"
+                f"{name} was prepared with another {', '.join(other)} than is in force now;"
+                " prepare it again with `snakemake all`"
             )
     problems += [] if facts.datasets else ["no experiment is drawn; name one in a table or figure of config.yaml"]
     links = [Link("datasets", "#datasets"), *_files(facts, "manifest.json")]

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from manyexits.hub import Hub
 from manyexits.photographs import view
-from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
+from manyexits.sources import Members, Part, Raw, described, locate, missing
 
 TITLE = "CIFAR-100"
 FOLDER = "cifar-100-binary"
@@ -44,8 +45,7 @@ def load(
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
     if found is None and hub:
-        scaled = partial(view, pixels=pixels)
-        return from_hub(hub_id, "img", "fine_label", ("train", "test"), LICENCE, absent, scaled)
+        return Hub(hub_id, "img", "fine_label", ("train", "test"), absent).small(LICENCE, partial(view, pixels=pixels))
     if found is None:
         raise absent
     members = Members(found)

@@ -1,10 +1,12 @@
-"""ImageNet-1k (ILSVRC2012, Russakovsky et al., 2015): folders of photographs and the publisher's devkit.
+"""ImageNet-1k (ILSVRC2012, Russakovsky et al., 2015): folders of photographs and the publisher's devkit, or the hub's
+copy.
 
 The folder holds train/<wnid>/*.JPEG, val/*.JPEG (or val/<wnid>/*.JPEG) and the devkit, extracted or as its archive. The
 publisher's test part has no public labels; its validation part is the test split (PAPER.md, section 1).
 """
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from manyexits.collection import Listed, by_class, collect
+from manyexits.hub import Hub
 from manyexits.photographs import SUFFIXES
 from manyexits.sources import DAMAGE, Members, Raw, locate, missing
 
@@ -56,22 +59,27 @@ def load(
     pixels: Annotated[int, Field(ge=1)] = 224,
     store: Literal["arrays", "index"] = "index",
     damaged: Literal["refuse", "skip"] = "refuse",
+    hub_id: str = "ILSVRC/imagenet-1k",
 ) -> Raw:
     """Square views of 1,000 classes, numbered by their sorted WordNet ids as everywhere.
 
     Args:
-        root: folder of the publishers' files.
-        hub: not used: whoever has access has the files.
-        workers: threads that decode.
+        root, hub, workers: as for every dataset.
         path: folder below root.
         pixels, store, damaged: as for Imagenette; an index by default, since the array would take 200 GB.
+        hub_id: the hub's name of it, for whoever has been given access there.
 
     Raises:
         ValueError: when it is missing, incomplete or damaged.
     """
     found = locate(root, places(path))
+    absent = missing(TITLE, root, [f"{path}/train", f"{path}/val", f"{path}/{DEVKIT}.tar.gz"], HOME)
+    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    if found is None and hub:
+        copy = Hub(hub_id, "image", "label", ("train", "validation"), absent)
+        return keep(copy, copy.train, copy.test, copy.class_names)
     if found is None:
-        raise missing(TITLE, root, [f"{path}/train", f"{path}/val", f"{path}/{DEVKIT}.tar.gz"], HOME)
+        raise absent
     if reason := lacking(found):
         raise ValueError(reason)
     members = Members(found)
@@ -79,8 +87,7 @@ def load(
     classes = sorted(words)
     train = by_class(members, "train/", classes)
     test = by_class(members, "val/", classes) if members.folders("val/") else _flat(members, truth, classes)
-    names = [words[wnid] for wnid in classes]
-    return collect(members, train, test, names, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    return keep(members, train, test, [words[wnid] for wnid in classes])
 
 
 def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:

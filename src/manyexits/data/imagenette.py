@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from manyexits.collection import by_class, collect
-from manyexits.photographs import view
-from manyexits.sources import Members, Raw, from_hub, locate, missing
+from manyexits.hub import Hub
+from manyexits.sources import Members, Raw, locate, missing
 
 TITLE = "Imagenette"
 HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
@@ -67,11 +67,12 @@ def load(
     """
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
-    if found is None and hub and (per_class or store == "index"):
-        raise ValueError(f"{absent}; the hub's copy has no files by name, which per_class and store: index stand on")
+    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    if found is None and hub and per_class:
+        raise ValueError(f"{absent}; the hub's copy has no photographs by name, which per_class stands on")
     if found is None and hub:
-        views = partial(view, pixels=pixels)
-        return from_hub(hub_id, "image", "label", ("train", "validation"), LICENCE, absent, views, hub_form)
+        copy = Hub(hub_id, "image", "label", ("train", "validation"), absent, hub_form)
+        return keep(copy, copy.train, copy.test, copy.class_names)
     if found is None:
         raise absent
     members = Members(found)
@@ -83,14 +84,4 @@ def load(
             train, test = train.first(per_class[0]), test.first(per_class[1])
         except ValueError as error:
             raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
-    return collect(
-        members,
-        train,
-        test,
-        list(CLASSES.values()),
-        LICENCE,
-        pixels=pixels,
-        store=store,
-        damaged=damaged,
-        workers=workers,
-    )
+    return keep(members, train, test, list(CLASSES.values()))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from manyexits.sources import Members, Part, Raw, described, from_hub, locate, missing
+from manyexits.hub import Hub
+from manyexits.sources import Members, Part, Raw, described, locate, missing
 
 TITLE = "Tiny ImageNet"
 FOLDER = "tiny-imagenet-200"
@@ -40,7 +41,7 @@ def load(
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
     if found is None and hub:
-        return from_hub(hub_id, "image", "label", ("train", "valid"), LICENCE, absent)
+        return Hub(hub_id, "image", "label", ("train", "valid"), absent).small(LICENCE)
     if found is None:
         raise absent
     members = Members(found)
