@@ -31,9 +31,10 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
         line["pairs"] = str(distance["pairs"])
         lines.append(line)
     numbers = frame.loc[frame["metric"] == "barrier", "n"].astype(int).unique()
+    points = frame.loc[frame["part"] == "line", "t"].nunique()
     notes = [
         "barrier: largest rise of the mean cross-entropy above the straight line between its ends,"
-        f" on {' or '.join(str(n) for n in sorted(numbers))} training images",
+        f" at {points} points, on {' or '.join(str(n) for n in sorted(numbers))} training images",
         "distance: Euclidean, of the backbones' parameters; mean ± standard deviation over pairs of runs",
     ]
     if not data["control"].any():
