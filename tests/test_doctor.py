@@ -287,7 +287,7 @@ def test_a_full_disk_is_an_obstacle(said, monkeypatch):
     assert text.endswith("First see to: data, results.\n")
 
 
-def test_the_estimate_is_that_of_the_arrays(raw):
+def test_the_estimate_is_that_of_the_arrays_and_the_hub_is_asked_for_whole_datasets(raw):
     entries = {
         "small": {"source": "imagenette", "classes": 10, "pixels": 64, "per_class": [220, 80]},
         "tiny": {"source": "tinyimagenet", "classes": 200},
@@ -301,6 +301,9 @@ def test_the_estimate_is_that_of_the_arrays(raw):
         "tiny": 110_000 * 64 * 64 * 3,
         "large": 1_331_167 * inventory.INDEXED,
     }
+    found = {name: inventory.dataset(plan, name, Path("nowhere")).finding for name in entries}
+    assert {name: each.state for name, each in found.items()} == {"small": "missing", "tiny": "note", "large": "note"}
+    assert "through the hub (ILSVRC/imagenet-1k, 138 GB" in found["large"].says
 
 
 @pytest.mark.parametrize(

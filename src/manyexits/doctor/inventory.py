@@ -125,7 +125,7 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
     places = module.places(options["path"]) if "path" in options else module.places()
     if not places:
         return Supply(Finding("ok", name, f"from {module.HOME}"), size)
-    hub = options.get("hub_id") if plan.study.hub else None
+    hub = options.get("hub_id") if plan.study.hub and "per_class" not in options else None
     lacking = getattr(module, "lacking", None)
     source = f"{module.HOME}, {module.SIZE}"
     return Supply(_supplied(name, root, places, source, f"{hub}, {module.SIZE}" if hub else None, lacking), size)
