@@ -226,6 +226,13 @@ def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(
     assert answered(written(made)[0])["Experiment Setup"] == "No"
 
 
+def test_analyses_are_told_with_their_settings_and_records(made):
+    path = "analyses/mode_connectivity/small"
+    links = ", ".join(f"[{unit}]({path}/{unit}.json)" for unit in ("s1", "s2", "seeds"))
+    options = "control disjoint, grid 3, line 3, n_batchnorm 40, n_probe 40"
+    assert f"| mode_connectivity | small | {options} | {links} |" in written(made)[0]
+
+
 def test_affiliations_are_those_of_the_citation(made):
     authors = [{"given-names": "Ada", "family-names": "L", "affiliation": "An Institute"}, {"name": "A group"}]
     Path("CITATION.cff").write_text(yaml.safe_dump({"authors": authors}))
@@ -312,14 +319,14 @@ def test_every_link_leads_somewhere(made, folder, data):
         shutil.copytree(source, target, dirs_exist_ok=True)
     for anchors, found in links(*written(made, folder, data)):
         files = [link for link in found if not link.startswith("#")]
-        assert len(files) == 8 + 1 + 2  # every run.json, the costs, manifest and splits
+        assert len(files) == 8 + 3 + 1 + 2  # every training, every analysis, the costs, manifest and splits
         assert all(Path(folder, file).is_file() for file in files)
         assert {link[1:] for link in found if link.startswith("#")} <= anchors
         assert len(found) > len(files)
 
 
 def test_links_lead_to_nothing_that_is_missing(made):
-    for file in (RUN, SPLITS, COSTS):
+    for file in (RUN, ANALYSIS, SPLITS, COSTS):
         Path(file).unlink()
     for _, found in links(*written(made)):
         assert all(link.startswith("#") or (Path("results/demo") / link).is_file() for link in found)

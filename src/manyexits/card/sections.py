@@ -53,7 +53,21 @@ def experiments(facts: Facts) -> list[Table | Text]:
     budgets = ", ".join(f"{100 * budget:g} %" for budget in facts.settings["budgets"])
     protocols = ", ".join(facts.settings["protocols"])
     told = f"Budgets: {budgets} of the backbone's FLOPs, and no limit. Protocols of thresholds: {protocols}."
-    return [Table(header, rows), *pretrained(facts), Text(told)]
+    return [Table(header, rows), *pretrained(facts), *analyses(facts), Text(told)]
+
+
+def analyses(facts: Facts) -> list[Table]:
+    """Settings of every analysis, and the records of its jobs."""
+    told: dict[tuple[str, str, str], list[Link]] = {}
+    for job in facts.analyses:
+        settings = facts.settings["analyses"][job.file]
+        options = ", ".join(f"{key} {value(given)}" for key, given in settings["options"].items())
+        *_, experiment, unit = job.file.removesuffix(".json").split("/")
+        links = told.setdefault((settings["analysis"], experiment, options), [])
+        if job.record is not None:
+            links.append(Link(unit, job.file))
+    rows: list[Sequence[Cell]] = [[*about, links or "missing"] for about, links in told.items()]
+    return [Table(["analysis", "of", "settings", "records"], rows)] if rows else []
 
 
 def pretrained(facts: Facts) -> list[Table]:
