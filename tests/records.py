@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 from manyexits import provenance
-from manyexits.study import BACKBONE, RUN, Plan
+from manyexits.runs import BACKBONE, RUN
+from manyexits.study import Plan
 
 VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
 HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}

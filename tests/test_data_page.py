@@ -52,7 +52,8 @@ def test_the_tree_has_the_place_of_every_dataset_and_of_the_weights(plan):
     ]
 
 
-def test_prepared_sizes_and_splits_are_those_of_the_study(plan):
+def test_prepared_sizes_and_splits_are_those_of_the_study(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where nothing is prepared yet
     told = {row[0].strip("`"): row[1:] for row in rows("entry")}
     assert set(told) == set(plan.study.datasets)
     for name, (size, *counts) in told.items():

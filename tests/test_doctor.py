@@ -16,6 +16,7 @@ import yaml
 
 from manyexits import cli, components, study
 from manyexits.doctor import Gpu, environment, inventory
+from manyexits.runs import BACKBONE, RUN
 
 CIFAR = {"cifar": {"source": "cifar100", "classes": 100}}
 
@@ -142,15 +143,15 @@ def fake_runs(plan, rows: bool):
     """run.json of every training of the small study, and its rows.csv where they are wanted."""
     for experiment, regime, seed in plan.runs("small"):
         names = {"experiment": experiment, "regime": regime, "seed": seed}
-        folders = {study.RUN.format(**names): plan.settings("train", **names)}
+        folders = {RUN.format(**names): plan.settings("train", **names)}
         if phase_1 := plan.pretrained(experiment, regime):
-            folders[study.BACKBONE.format(**phase_1, seed=seed)] = plan.settings("pretrain", **phase_1, seed=seed)
+            folders[BACKBONE.format(**phase_1, seed=seed)] = plan.settings("pretrain", **phase_1, seed=seed)
         for folder, settings in folders.items():
             path = Path("results") / folder / "run.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"settings": json.loads(settings)}))
         if rows:
-            (Path("results") / study.RUN.format(**names) / "rows.csv").touch()
+            (Path("results") / RUN.format(**names) / "rows.csv").touch()
 
 
 def test_trainings_count_until_their_settings_change(said, raw):
@@ -287,7 +288,8 @@ def test_a_full_disk_is_an_obstacle(said, monkeypatch):
     assert text.endswith("First see to: data, results.\n")
 
 
-def test_the_estimate_is_that_of_the_arrays_and_the_hub_is_asked_for_whole_datasets(raw):
+def test_the_estimate_is_that_of_the_arrays_and_the_hub_is_asked_for_whole_datasets(raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     entries = {
         "small": {"source": "imagenette", "classes": 10, "pixels": 64, "per_class": [220, 80]},
         "tiny": {"source": "tinyimagenet", "classes": 200},

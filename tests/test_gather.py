@@ -16,6 +16,7 @@ from conftest import ROOT, SMALL
 
 from manyexits import gather, rows, study
 from manyexits.cli import main
+from manyexits.runs import RUN
 
 STUDY = yaml.safe_load(SMALL) | {
     "analyses": {},
@@ -33,7 +34,7 @@ def finished(plan, prepared: Path, folder: Path) -> None:
         (run.parent / "history.csv").write_text("phase,epoch\n")
         (run.parent / "model.safetensors").write_bytes(b"weights")
     for experiment, regime, seed in plan.runs("small"):
-        place = output / study.RUN.format(experiment=experiment, regime=regime, seed=seed)
+        place = output / RUN.format(experiment=experiment, regime=regime, seed=seed)
         (place / "thresholds.json").write_text("{}")
         identity = plan.identity(experiment) | {"regime": regime, "seed": seed}
         rows.write(place / "rows.csv", [identity | row for row in of_a_run(seed)])

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src/manyexits"
 LIGHT = (
-    "regimes components digests refusals fields recipe config resolve study schema wiring rows policies calibrate"
+    "regimes components digests refusals fields recipe config resolve runs study schema wiring rows policies calibrate"
     " evaluate predict provenance atomic card captions gather"
 ).split()
 """No torch, no transformers, no timm: the Snakefile and the steps after prediction import these."""

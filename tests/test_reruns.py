@@ -100,7 +100,7 @@ def test_a_changed_colour_reruns_only_its_figure(finished, tmp_path):
 
 def test_a_finer_grid_reruns_only_its_analysis_and_what_it_draws(finished, tmp_path):
     changed = rerun(finished, tmp_path, {"analyses": {"mode_connectivity": {"grid": 4}}})
-    assert changed == {"analyse": 1, "table": 1, "figure": 1}
+    assert changed == {"analyse": 1, "table": 1, "figure": 1, "card": 1}
 
 
 def test_a_new_budget_really_leaves_the_weights_alone(finished, tmp_path):

@@ -1,26 +1,24 @@
 """Workers that decode photographs ahead of time, through torch's loader: one request each, answered in order."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from manyexits.images import Batch, Images, Request
+Request = TypeVar("Request")
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def ahead(split: Images, requests: Iterable[Request]) -> Iterator[Batch]:
-    """What the requests ask for, while workers decode the next ones.
+def ahead(fetch: Callable[[Request], Arrays], requests: Iterable[Request], workers: int) -> Iterator[Arrays]:
+    """What `fetch` answers to the requests, while workers see to the next ones.
 
     Raises:
-        ValueError: when a photograph can no longer be read.
+        ValueError: as `fetch` does.
     """
     loader: Any = DataLoader(
-        _Decoded(split),
-        sampler=cast(Any, requests),
-        batch_size=None,
-        num_workers=split.workers,
-        collate_fn=_as_it_is,
+        _Fetched(fetch), sampler=cast(Any, requests), batch_size=None, num_workers=workers, collate_fn=_as_it_is
     )
     for found in loader:
         if isinstance(found, ValueError):
@@ -29,15 +27,15 @@ def ahead(split: Images, requests: Iterable[Request]) -> Iterator[Batch]:
         yield images.numpy(), labels.numpy()
 
 
-class _Decoded(Dataset):
+class _Fetched(Dataset, Generic[Request]):
     """What a worker does with a request."""
 
-    def __init__(self, split: Images) -> None:
-        self.split = split
+    def __init__(self, fetch: Callable[[Request], Arrays]) -> None:
+        self.fetch = fetch
 
     def __getitem__(self, request: Request) -> tuple[torch.Tensor, ...] | ValueError:
         try:
-            return tuple(map(torch.from_numpy, self.split.fetch(request)))  # tensors travel in shared memory
+            return tuple(map(torch.from_numpy, self.fetch(request)))  # tensors travel in shared memory
         except ValueError as error:
             return error  # raised here, it would come out of the loader with a page around it
 

@@ -128,7 +128,7 @@ class Images:
         if isinstance(self.images, Files) and self.workers:
             from manyexits.decode import ahead
 
-            return ahead(self, requests)
+            return ahead(self.fetch, requests, self.workers)
         return map(self.fetch, requests)
 
     def batches(self, size: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:

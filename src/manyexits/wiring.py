@@ -11,6 +11,7 @@ from typing import Any
 
 from manyexits import captions, resolve, study
 from manyexits.recipe import Recipe
+from manyexits.runs import ANALYSIS, BACKBONE, RUN
 
 GUARD = "MANYEXITS_STUDY"
 SUFFIXES = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
@@ -32,9 +33,9 @@ class Wiring:
         self.plan = study.load(config, None if base is None else resolve.read([base]))
         self.output = self.plan.study.output
         self.data = self.plan.study.data
-        self.backbone = f"{self.output}/{study.BACKBONE}"
-        self.run = f"{self.output}/{study.RUN}"
-        self.analysis = f"{self.output}/{study.ANALYSIS}"
+        self.backbone = f"{self.output}/{BACKBONE}"
+        self.run = f"{self.output}/{RUN}"
+        self.analysis = f"{self.output}/{ANALYSIS}"
         self.card = [f"{self.output}/card.{suffix}" for suffix in ("md", "html")]
         self.raw = str(study.data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"

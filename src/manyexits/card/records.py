@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 
 from manyexits.provenance import sha256
-from manyexits.study import BACKBONE, RUN
+from manyexits.runs import BACKBONE, RUN
 
 PLACES = ("path", "hub_id", "hub_form")
 """Settings of a dataset that say where its raw files lie."""

@@ -12,6 +12,7 @@ from typing import Any
 from manyexits import resolve, study
 from manyexits.config import Recipe
 from manyexits.doctor import DATA, Finding, Gpu, Report, Target, environment
+from manyexits.runs import BACKBONE, RUN
 from manyexits.sources import locate
 from manyexits.study import Plan
 
@@ -188,9 +189,9 @@ def trainings(plan: Plan) -> dict[str, Training]:
     for experiment, regime, seed in (run for name in plan.experiments for run in plan.runs(name)):
         if phase_1 := plan.pretrained(experiment, regime):
             names = {**phase_1, "seed": seed}
-            add(experiment, study.BACKBONE.format(**names), "pretrain", names, (plan.study.recipes[phase_1["recipe"]],))
+            add(experiment, BACKBONE.format(**names), "pretrain", names, (plan.study.recipes[phase_1["recipe"]],))
         names = {"experiment": experiment, "regime": regime, "seed": seed}
-        add(experiment, study.RUN.format(**names), "train", names, tuple(plan.recipes(experiment, regime)))
+        add(experiment, RUN.format(**names), "train", names, tuple(plan.recipes(experiment, regime)))
     return found
 
 
