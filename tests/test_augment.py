@@ -108,9 +108,18 @@ def test_parts_are_scaled_as_torchvision_does_on_pil_images(size, random):
     for image, box, scaled in zip(images, boxes.tolist(), found, strict=True):
         shape, mode = [height, width], vision.InterpolationMode.BICUBIC
         expected = vision.resized_crop(Image.fromarray(image.numpy()), *box, shape, mode, antialias=True)
-        assert (
-            np.abs(np.asarray(expected).astype(int) - scaled.numpy()).max() <= 1
-        )  # Pillow's weights are whole numbers
+        # Pillow's weights are whole numbers: a grey level of the first direction can make two of the second
+        assert np.abs(np.asarray(expected).astype(int) - scaled.numpy()).max() <= 2
+
+
+def test_hardly_a_pixel_of_a_scaled_part_is_another_than_torchvisions():
+    images, generator = images_of(50, 64, 64), np.random.default_rng(0)
+    sizes = generator.integers(1, 65, (50, 2))
+    boxes = np.concatenate([generator.integers(0, 65 - sizes), sizes], axis=1)
+    shape, mode = [64, 64], vision.InterpolationMode.BICUBIC
+    for image, box, scaled in zip(images, boxes.tolist(), moves.cut(images, boxes), strict=True):
+        expected = vision.resized_crop(Image.fromarray(image.numpy()), *box, shape, mode, antialias=True)
+        assert (np.asarray(expected) != scaled.numpy()).mean() < 0.01
 
 
 def test_the_whole_image_as_a_part_is_the_image():
