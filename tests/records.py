@@ -10,6 +10,7 @@ from manyexits.study import Plan
 
 VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
 HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}
+MADE = {"versions": VERSIONS, "hardware": HARDWARE, "commit": "ab" * 20, "changed": False}
 COSTS = {
     "convention": "one multiply-accumulate is one FLOP",
     "backbone": 100,
@@ -27,8 +28,7 @@ def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
     for experiment in plan.experiments:
         entry = plan.experiment(experiment)
         manifest = provenance.sha256(data / entry.dataset / "manifest.json")
-        about = {"inputs_sha256": {"manifest": manifest}, "versions": VERSIONS, "hardware": HARDWARE}
-        about |= {"commit": "ab" * 20, "changed": False}
+        about = {"inputs_sha256": {"manifest": manifest}} | MADE
         save(output / f"costs/{experiment}.json", COSTS)
         for _, regime, seed in plan.runs(experiment):
             if names := plan.pretrained(experiment, regime):
@@ -40,7 +40,8 @@ def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
             phases = [spent(phase) for phase in plan.study.regimes[regime]]
             save(output / RUN.format(**names) / "run.json", about | told | {"phases": phases})
     for file, told in json.loads(plan.settings("card"))["analyses"].items():
-        save(output / file, {"settings": told, "commit": "ab" * 20, "changed": False})
+        manifest = provenance.sha256(data / told["identity"]["dataset"] / "manifest.json")
+        save(output / file, {"settings": told, "inputs_sha256": {"manifest": manifest}} | MADE)
 
 
 def spent(phase: str) -> dict:

@@ -9,7 +9,7 @@ import numpy as np
 import publishers
 import pytest
 
-from manyexits import dataset
+from manyexits import dataset, hub, images
 from manyexits.data import imagenet
 from manyexits.hub import Hub
 
@@ -149,29 +149,57 @@ def test_imagenet_of_the_hub_is_an_index(copy, tmp_path):
 
 
 def test_a_cache_that_was_removed_is_one_sentence(copy, tmp_path):
-    from manyexits import images
-
     index = prepared(copy, tmp_path / "index", store="index")
     shutil.rmtree(tmp_path / "cache")
     images.shard.cache_clear()
     with pytest.raises(ValueError, match="can no longer be read as it was") as caught:
         list(index.test.batches(2))
     assert "prepare it again" in str(caught.value)
+    with pytest.raises(ValueError, match="remove the folder and prepare it again"):
+        dataset.read(tmp_path / "index")
 
 
-def broken(copy: Path) -> None:
-    """A damaged photograph in the hub's training split, the second."""
+def test_shards_are_open_before_workers_start(copy, tmp_path):
+    prepared(copy, tmp_path / "index", store="index")
+    images.shard.cache_clear()
+    dataset.read(tmp_path / "index")
+    assert images.shard.cache_info().currsize == 2  # of the training and the test split
+
+
+def test_a_shard_that_must_not_be_read_is_no_damaged_photograph(copy, tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(hub, "stored", forbidden)
+    with pytest.raises(ValueError, match=r"must not be read; correct its permissions"):
+        prepared(copy, tmp_path / "skipped", damaged="skip")
+
+
+def test_a_column_of_numbers_is_no_column_of_images(offline, tmp_path):
+    import datasets
+
+    for split in ("train", "test"):
+        path = tmp_path / f"hub/data/{split}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        features = datasets.Features({"image": datasets.Value("int64"), "label": datasets.ClassLabel(names=["a"])})
+        datasets.Dataset.from_dict({"image": [3], "label": [0]}, features=features).to_parquet(path)
+    refused(tmp_path / "hub", "has no images in its column image", "hub_id in config.yaml")
+
+
+def broken(copy: Path, content: dict | None) -> None:
+    """Another content of the second photograph in the hub's training split."""
     import datasets
 
     (path,) = (copy / "data").glob("train*")
     split = datasets.Dataset.from_parquet(str(path)).cast_column("image", datasets.Image(decode=False))
-    rows = [row | {"image": {"bytes": b"no image", "path": None}} if n == 1 else row for n, row in enumerate(split)]
+    rows = [row | {"image": content} if n == 1 else row for n, row in enumerate(split)]
     datasets.Dataset.from_list(rows).cast(split.features).cast_column("image", datasets.Image()).to_parquet(str(path))
 
 
+@pytest.mark.parametrize("content", [{"bytes": b"no image", "path": None}, None])
 @pytest.mark.parametrize("store", ["arrays", "index"])
-def test_damaged_photographs_of_the_hub_are_refused_or_left_out(copy, tmp_path, store):
-    broken(copy)
+def test_damaged_photographs_of_the_hub_are_refused_or_left_out(copy, tmp_path, store, content):
+    broken(copy, content)
     with pytest.raises(ValueError, match="1 of 18 photographs cannot be read"):
         prepared(copy, tmp_path / "refused", store=store)
     manifest = prepared(copy, tmp_path / "skipped", store=store, damaged="skip").manifest

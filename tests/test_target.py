@@ -27,8 +27,10 @@ def started(folder: Path, raw: Path) -> str:
     with (folder / "said").open("w") as out:
         process = subprocess.Popen([*command, "-c1", TARGET], env=told, stdout=out, stderr=out, start_new_session=True)
         try:
+            give_up = time.monotonic() + 300
             while not (log.exists() and EPOCH in log.read_text()):
                 assert process.poll() is None, (folder / "said").read_text()
+                assert time.monotonic() < give_up, (folder / "said").read_text()
                 time.sleep(0.2)
         finally:
             os.killpg(process.pid, signal.SIGTERM)  # as a terminal does: to Snakemake and its job

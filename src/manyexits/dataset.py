@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from manyexits import atomic, components
-from manyexits.images import Files, Images
+from manyexits.images import Files, Images, open_shards
 from manyexits.provenance import sha256
 from manyexits.sources import Part, Raw
 
@@ -224,6 +224,7 @@ def _read_part(folder: Path, name: str, pixels: int) -> dict[str, Any]:
     names = np.array([row[0].encode() for row in rows])
     sizes = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 2)
     root = Path((folder / "root.txt").read_text(encoding="utf-8"))
+    open_shards(root, (row[0] for row in rows))
     return {"images": Files(root, names, sizes, pixels), "labels": labels}
 
 

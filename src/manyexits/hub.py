@@ -40,20 +40,23 @@ class Hub:
             configuration: the hub's name of one of several forms of the dataset.
 
         Raises:
-            ValueError: when the hub does not deliver, or delivers other columns or no names of classes.
+            ValueError: when the hub does not deliver, or delivers other columns, no images or no names of classes.
         """
         import datasets
 
         self.identifier = identifier
         try:
-            train, test = (datasets.load_dataset(identifier, configuration, split=split) for split in splits)
+            train, test = (
+                datasets.load_dataset(identifier, configuration, split=split, keep_in_memory=False) for split in splits
+            )
         except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
-            raise ValueError(
-                f"{missing}; the hub's {identifier} could not be read either ({type(error).__name__})"
-            ) from error
+            words = " ".join(f"{type(error).__name__} {error}".split())
+            raise ValueError(f"{missing}; the hub's {identifier} could not be read either ({words})") from error
         for split in (train, test):
             if not {image, label} <= set(split.column_names):
                 raise self.unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
+            if not isinstance(split.features[image], datasets.Image):
+                raise self.unfit(f"has no images in its column {image}")
         if not isinstance(train.features[label], datasets.ClassLabel):
             raise self.unfit(f"has no names of classes in its column {label}")
         self.class_names = list(train.features[label].names)
@@ -83,7 +86,10 @@ class Hub:
 
     def read(self, name: str) -> bytes:
         """The bytes of one image."""
-        return stored(self.path / name)
+        try:
+            return stored(self.path / name)
+        except PermissionError as error:
+            raise ValueError(f"{error.filename} must not be read; correct its permissions") from error
 
     def small(self, licence: str, view: Callable[[Image.Image], np.ndarray] = np.asarray) -> Raw:
         """All of it in memory, for images that are small and of one size.

@@ -72,9 +72,21 @@ def stored(path: Path) -> bytes:
         return path.read_bytes()
     try:
         image = shard(holder).data.column(column)[int(row)].as_py()
-    except LookupError as error:
-        raise OSError(f"{holder} has no {column} {row}") from error
-    return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+        return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+    except (LookupError, TypeError) as error:  # no such row, or an empty one
+        raise OSError(f"{holder} has no image in {column} {row}") from error
+
+
+def open_shards(root: Path, names: Iterable[str]) -> None:
+    """Open the shards that an index names now, once for all workers: each would import the hub's client and map them.
+
+    Raises:
+        OSError: when one is no longer there.
+    """
+    holders = (name.rsplit("/", 2)[0] for name in names if ".arrow/" in name)
+    for holder in dict.fromkeys(each for each in holders if each.endswith(".arrow")):
+        if not (root / holder).is_dir():
+            shard(root / holder)
 
 
 @cache

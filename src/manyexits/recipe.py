@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from manyexits.fields import NotNegative, Positive, Share, Strict
 
+REMOVE = "remove it; where it is inherited, set it to null, and its mark in origin"
+
 
 class Resources(Strict):
     """What a job asks of Slurm. Changing it never retrains."""
@@ -95,9 +97,9 @@ class Recipe(Resources):
     @model_validator(mode="after")
     def _has_effect(self) -> "Recipe":
         if self.momentum and self.optimizer != "sgd":
-            raise ValueError(f"'momentum' belongs to sgd, and the optimizer is {self.optimizer}; remove it")
+            raise ValueError(f"'momentum' belongs to sgd, and the optimizer is {self.optimizer}; {REMOVE}")
         if self.lr_min and self.schedule == "constant":
-            raise ValueError("'lr_min' is the end of a cosine, and the schedule is constant; remove it")
+            raise ValueError(f"'lr_min' is the end of a cosine, and the schedule is constant; {REMOVE}")
         if self.lr_min > self.lr:
             raise ValueError(f"'lr_min' {self.lr_min:g} is larger than 'lr' {self.lr:g}; lower it")
         return self

@@ -128,6 +128,21 @@ MISSING = {
         {"Experiment Setup"},
         "mode_connectivity/small/s2: made with other settings than are in force now",
     ),
+    "an analysis' manifest": (
+        lambda: change(ANALYSIS, inputs_sha256={"manifest": "00"}),
+        {"Dataset Splits"},
+        "small/s2: made from another manifest of digits",
+    ),
+    "an analysis' hardware": (
+        lambda: change(ANALYSIS, hardware={}),
+        {"Hardware Specification"},
+        "the record of analyses/mode_connectivity/small/s2 does not name the hardware",
+    ),
+    "an analysis' versions": (
+        lambda: change(ANALYSIS, versions=None),
+        {"Software Dependencies"},
+        "the record of analyses/mode_connectivity/small/s2 does not tell the versions",
+    ),
     "a dataset's settings": (
         lambda: with_settings(MANIFEST, pixels=12, validation=0.5),
         {"Open Datasets", "Dataset Splits"},
@@ -139,7 +154,11 @@ MISSING = {
     "a split's seed": (lambda: change(SPLITS, seed=None), {"Dataset Splits"}, "splits.json of digits lacks seed"),
     "the true indices": (lambda: with_indices(SPLITS), {"Dataset Splits"}, "the train indices are not those of their"),
     "the manifest's splits": (lambda: change(SPLITS, rule="r"), {"Dataset Splits"}, "is not the one of its manifest"),
-    "the run's manifest": (lambda: change(RUN, inputs_sha256={}), {"Dataset Splits"}, "trained on another manifest"),
+    "the run's manifest": (
+        lambda: change(RUN, inputs_sha256={}),
+        {"Dataset Splits"},
+        "small/mixed/s2: made from another manifest of digits",
+    ),
     "hardware": (
         lambda: change(RUN, hardware=None),
         {"Hardware Specification"},
@@ -270,14 +289,14 @@ def test_runs_that_differ_are_named(made):
     text = written(made)[0]
     assert "but runs or lock differ in torch" in text
     assert "| torch | 2.14.0 | 2.15.0 | small/mixed/s2 |" in text
-    assert "| no accelerator; another, 4 cores, 16 GiB | 1 of 8 | 10 | small/mixed/s2 |" in text
+    assert "| no accelerator; another, 4 cores, 16 GiB | 1 of 11 | 10 | small/mixed/s2 |" in text
     assert f"| {'cd' * 20} | no | trainings: small/mixed/s2 |" in text
     assert "2 commits" in text
 
 
 def test_time_of_a_shared_phase_counts_once(made):
     # two times phase 1, and one phase each of six runs
-    assert "| 2 × A100; a processor, 2 cores, 8 GiB | 8 of 8 | 80 | all |" in written(made)[0]
+    assert "| 2 × A100; a processor, 2 cores, 8 GiB | 11 of 11 | 80 | all |" in written(made)[0]
 
 
 def test_every_value_of_a_recipe_has_its_mark(made):

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 
+import hypothesis
 import pytest
 import yaml
 from conftest import SMALL
@@ -72,6 +73,7 @@ def rendered(text: str, pattern: str) -> str:
     return found
 
 
+@hypothesis.settings(deadline=None)
 @given(
     scores=st.lists(st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=3, max_size=3), min_size=8, max_size=8),
     learning=st.sets(st.sampled_from(range(3)), min_size=1),

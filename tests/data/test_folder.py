@@ -80,6 +80,12 @@ def test_a_share_that_cannot_be_drawn_is_refused(tmp_path):
     refused(tmp_path, "test_share 0.2 of 2 photographs cannot be drawn", train="", test_share=0.2)
 
 
+def test_a_missing_test_part_names_both_ways_to_have_one(tmp_path):
+    publishers.write_folder({"train/a/1.png": png(1), "train/b/1.png": png(2)}, tmp_path / "my photos")
+    refused(tmp_path, "holds no class folders in val/; name another as test, or set test_share")
+    refused(tmp_path, "test and test_share both tell the test part", test="holdout", test_share=0.2)
+
+
 def test_a_missing_folder_says_where_it_was_looked_for(tmp_path):
     refused(tmp_path, str(tmp_path / "my photos"), "data_root")
 

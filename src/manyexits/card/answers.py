@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from manyexits.card.blocks import Answer, Link
-from manyexits.card.records import Facts, Run, contradictions, grouped, hardware, names, reprepared, together
+from manyexits.card.records import Facts, Job, contradictions, grouped, hardware, names, reprepared, together
 
-RETRAIN = "remove these folders and run `snakemake all` again"
+RETRAIN = "remove what these jobs made and run `snakemake all` again"
 SPENT = ("epochs", "samples_of_phase", "flops_of_phase", "time_s", "device_seconds")
 """What every record has to say about every phase."""
 
@@ -30,7 +30,7 @@ def research(facts: Facts) -> Answer:
 def affiliation(facts: Facts) -> Answer:
     """Who stands for this study, as CITATION.cff says."""
     said = [author["affiliation"] for author in (facts.citation or {}).get("authors") or [] if "affiliation" in author]
-    detail = f"{authors(facts)}, {', '.join(dict.fromkeys(said)) or 'without an affiliation'}"
+    detail = f"{authors(facts)}, {', '.join(dict.fromkeys(said)) or 'independent: CITATION.cff names no institution'}"
     problems = [] if authors(facts) else ["CITATION.cff names no authors; add them to the checkout's"]
     return Answer("Researcher Affiliation", "Collaboration", detail, [Link("authors", "#code")], problems)
 
@@ -56,8 +56,7 @@ def code(facts: Facts) -> Answer:
     problems = unrecorded(facts)
     if missing := [job for job in facts.analyses if job.record is None]:
         problems.append(f"no readable record lies beside the rows of {names(missing)}; make them with `snakemake all`")
-    jobs = [*facts.trainings, *facts.analyses]
-    recorded = [(job, job.record) for job in jobs if job.record is not None]
+    recorded = [(job, job.record) for job in facts.jobs if job.record is not None]
     outside = [job for job, record in recorded if not record.get("commit")]
     changed = [job for job, record in recorded if record.get("commit") and record.get("changed") is not False]
     if outside:
@@ -70,7 +69,7 @@ def code(facts: Facts) -> Answer:
             f"{names(changed)} ran from a checkout with changes that no commit holds;"
             " commit them, remove what these jobs made and run `snakemake all` again"
         )
-    commits = list(grouped(jobs, lambda record: record.get("commit")))
+    commits = list(grouped(facts.jobs, lambda record: record.get("commit")))
     detail = f"commit {commits[0][:12]}" if len(commits) == 1 else f"{len(commits)} commits"
     return Answer("Open Source Code", "Yes", detail, [Link("commits", "#code")], problems)
 
@@ -110,10 +109,10 @@ def splits(facts: Facts) -> Answer:
                 f"splits.json of {name} is not the one of its manifest; remove the folder and prepare again"
             )
     other = (
-        (f"trained on another manifest of {run.dataset}", run)
-        for run in facts.trainings
-        if run.record is not None
-        and (run.record.get("inputs_sha256") or {}).get("manifest") != facts.datasets[run.dataset].manifest_sha256
+        (f"made from another manifest of {job.dataset}", job)
+        for job in facts.jobs
+        if job.record is not None
+        and (job.record.get("inputs_sha256") or {}).get("manifest") != facts.datasets[job.dataset].manifest_sha256
     )
     problems += [f"{which}: {told}; {RETRAIN}" for told, which in together(other)]
     links = [Link("splits", "#splits"), *_files(facts, "splits.json")]
@@ -124,10 +123,10 @@ def splits(facts: Facts) -> Answer:
 def machines(facts: Facts) -> Answer:
     """Whether every record names its hardware and the time that it took."""
     problems = unrecorded(facts)
-    if nameless := [run for run in facts.trainings if run.record is not None and hardware(run.record) is None]:
-        problems.append(f"run.json of {names(nameless)} does not name the hardware; {RETRAIN}")
+    if nameless := [job for job in facts.jobs if job.record is not None and hardware(job.record) is None]:
+        problems.append(f"the record of {names(nameless)} does not name the hardware; {RETRAIN}")
     problems += unspent(facts)
-    kinds = grouped(facts.trainings, hardware)
+    kinds = grouped(facts.jobs, hardware)
     spent = sum(phase.get("device_seconds") or 0 for run in facts.trainings for phase in run.own_phases)
     others = f" and {len(kinds) - 1} other" if len(kinds) > 1 else ""
     detail = f"{next(iter(kinds), '')}{others}; {spent:,.0f} device-seconds"
@@ -141,8 +140,8 @@ def software(facts: Facts) -> Answer:
     problems = unrecorded(facts)
     if not facts.pins:
         problems.append("envs/requirements.txt is missing or pins nothing with a hash; make it with `make lock`")
-    if silent := [run for run in facts.trainings if run.record is not None and not run.record.get("versions")]:
-        problems.append(f"run.json of {names(silent)} does not tell the versions; {RETRAIN}")
+    if silent := [job for job in facts.jobs if job.record is not None and not job.record.get("versions")]:
+        problems.append(f"the record of {names(silent)} does not tell the versions; {RETRAIN}")
     differing = [
         package
         for package, found in versions(facts).items()
@@ -179,14 +178,14 @@ def setup(facts: Facts) -> Answer:
     return Answer("Experiment Setup", "Yes (Appendix E)", detail, links, problems)
 
 
-def versions(facts: Facts) -> dict[str, dict[str, list[Run]]]:
-    """Package -> version -> trainings that recorded it."""
-    packages = dict.fromkeys(p for run in facts.trainings for p in (run.record or {}).get("versions") or {})
+def versions(facts: Facts) -> dict[str, dict[str, list[Job]]]:
+    """Package -> version -> jobs that recorded it."""
+    packages = dict.fromkeys(p for job in facts.jobs for p in (job.record or {}).get("versions") or {})
 
     def of(package: str, record: dict[str, Any]) -> str | None:
         return (record.get("versions") or {}).get(package)
 
-    return {package: grouped(facts.trainings, partial(of, package)) for package in packages}
+    return {package: grouped(facts.jobs, partial(of, package)) for package in packages}
 
 
 def unrecorded(facts: Facts) -> list[str]:

@@ -27,6 +27,7 @@ class Job:
     """Path of its record below the output folder."""
     record: dict[str, Any] | None
     """Content of that file; None where it is missing or no JSON."""
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class Run(Job):
     """Empty for phase 1, which experiments share."""
     regime: str
     seed: int
-    dataset: str
     network: dict[str, Any]
     """Network in force."""
     weights: dict[str, Any] | None
@@ -97,6 +97,11 @@ class Facts:
         """Every job that trained: phase 1, then the rest."""
         return [*self.backbones, *self.runs]
 
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job that leaves a record."""
+        return [*self.trainings, *self.analyses]
+
 
 def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> Facts:
     """Read what a study has left on disk."""
@@ -115,7 +120,10 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
         settings=settings,
         runs=runs,
         backbones=list(backbones.values()),
-        analyses=[Job(file.removesuffix(".json"), file, _json(folder / file)) for file in settings["analyses"]],
+        analyses=[
+            Job(file.removesuffix(".json"), file, _json(folder / file), told["identity"]["dataset"])
+            for file, told in settings["analyses"].items()
+        ],
         datasets={name: _prepared(data / name) for name in datasets},
         data_link=_relative(data, folder),
         costs={told["name"]: _json(folder / f"costs/{told['name']}.json") for told in settings["experiments"]},
@@ -195,12 +203,12 @@ def names(jobs: Iterable[Job]) -> str:
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def together(said: Iterable[tuple[str, Run]]) -> list[tuple[str, str]]:
-    """(what is said, names of the runs of which it is said), each saying once."""
-    found: dict[str, list[Run]] = {}
-    for text, run in said:
-        found.setdefault(text, []).append(run)
-    return [(text, names(runs)) for text, runs in found.items()]
+def together(said: Iterable[tuple[str, Job]]) -> list[tuple[str, str]]:
+    """(what is said, names of the jobs of which it is said), each saying once."""
+    found: dict[str, list[Job]] = {}
+    for text, job in said:
+        found.setdefault(text, []).append(job)
+    return [(text, names(jobs)) for text, jobs in found.items()]
 
 
 def grouped(jobs: Iterable[AnyJob], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[AnyJob]]:
@@ -225,8 +233,8 @@ def hardware(record: dict[str, Any]) -> str | None:
 def reprepared(prepared: Prepared, settings: dict[str, Any]) -> list[str]:
     """Settings of a prepared dataset that are not those in force.
 
-    A setting that a manifest does not know agrees: an older version had only its default. Where the raw files lay is
-    left out, since the manifest tells by its checksum which they were.
+    A setting that a manifest does not know agrees: an older version had only its default. Where the raw files lay and
+    which version prepared them is left out, since the manifest tells by checksums what was read and what became of it.
     """
     recorded = (prepared.manifest or {}).get("settings") or {}
     keys = [key for key in recorded | settings if key not in ("version", *PLACES)]

@@ -12,7 +12,7 @@ NOTATION = (
     "θ: all weights. K exits, the last is the backbone's own classifier. Extras: what a method adds beside heads."
     " R: the recipe of a phase. A first phase that trains the backbone alone runs once, for all regimes that begin so."
 )
-UNTOLD = ("dataset", "source", "version")
+UNTOLD = ("dataset", "source")
 """Settings of a dataset that stand elsewhere on the card."""
 MARKS = "Origin: P the paper, C the authors' code, L the literature, O our own decision."
 
@@ -188,12 +188,13 @@ def _spent(place: str, regime: str, found: list[Run]) -> Iterable[list[Cell]]:
 
 
 def machines(facts: Facts) -> list[Table | Text]:
-    """Which hardware ran which trainings, and for how long."""
+    """Which hardware ran which trainings and analyses, and for how long the trainings."""
     rows = []
-    for kind, found in grouped(facts.trainings, hardware).items():
-        spent = sum(phase.get("device_seconds") or 0 for run in found for phase in run.own_phases)
-        rows.append([kind, f"{len(found)} of {len(facts.trainings)}", f"{spent:,.0f}", _which(found, facts)])
-    return [Table(["hardware", "trainings", "device-seconds", "which"], rows)]
+    for kind, found in grouped(facts.jobs, hardware).items():
+        trained = [job for job in found if isinstance(job, Run)]
+        spent = sum(phase.get("device_seconds") or 0 for run in trained for phase in run.own_phases)
+        rows.append([kind, f"{len(found)} of {len(facts.jobs)}", f"{spent:,.0f}", _which(found, facts)])
+    return [Table(["hardware", "trainings and analyses", "device-seconds of trainings", "which"], rows)]
 
 
 def software(facts: Facts) -> list[Table | Text | Code]:
@@ -206,7 +207,7 @@ def software(facts: Facts) -> list[Table | Text | Code]:
     told = f"Lock: envs/requirements.txt, sha256 {_text(facts.lock_sha256)}; each package with the hashes of its files."
     pins = "\n".join(f"{package}=={version}" for package, version in facts.pins.items())
     folded = [Code(pins, f"the {len(facts.pins)} packages of the lock")] if pins else []
-    return [Table(["package", "in the records", "in the lock", "trainings"], rows), Text(told), *folded]
+    return [Table(["package", "in the records", "in the lock", "trainings and analyses"], rows), Text(told), *folded]
 
 
 def code(facts: Facts) -> list[Table | Text]:
@@ -223,8 +224,8 @@ def code(facts: Facts) -> list[Table | Text]:
     return [Table(["commit", "with changes", "what ran"], rows), Text(f"{citation} {licence}")]
 
 
-def _which(found: list[Run], facts: Facts) -> str:
-    return "all" if len(found) == len(facts.trainings) else names(found)
+def _which(found: list[Job], facts: Facts) -> str:
+    return "all" if len(found) == len(facts.jobs) else names(found)
 
 
 def _seeds(values: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ def load(
     *,
     path: str,
     train: str = "train",
-    test: str = "val",
+    test: str | None = None,
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None,
     pixels: Annotated[int, Field(ge=1)] = 224,
     store: Literal["arrays", "index"] = "arrays",
@@ -42,14 +42,17 @@ def load(
         hub: not used, nobody else has them.
         workers: threads that decode.
         path: folder or archive below root, or an absolute path.
-        train, test: folders of class folders inside it.
-        test_share: for photographs without a test part: the share of `train` that is set aside for it, stratified, seed
-            42 [O]; `test` is not looked at. `train: ""` then names the folder itself.
+        train, test: folders of class folders inside it; null: `val`.
+        test_share: for photographs without a test part, in place of `test`: the share of `train` that is set aside for
+            it, stratified, seed 42 [O]. `train: ""` then names the folder itself.
         pixels, store, damaged: as for Imagenette.
 
     Raises:
         ValueError: when it is missing or damaged.
     """
+    if test and test_share:
+        raise ValueError("test and test_share both tell the test part; remove one of them from the dataset's entry")
+    second = f"{test or 'val'}/"
     found = locate(root, places(path))
     if found is None:
         raise missing(TITLE, root, places(path), HOME)
@@ -58,8 +61,10 @@ def load(
     classes = members.folders(first)
     if not classes:
         raise ValueError(f"{found} holds no class folders in {first or 'it'}; name the right folder as train or path")
+    if not test_share and not members.folders(second):
+        raise ValueError(f"{found} holds no class folders in {second}; name another as test, or set test_share")
     listed = by_class(members, first, classes)
-    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, f"{test}/", classes))
+    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, second, classes))
     return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
 
 
