@@ -83,9 +83,8 @@ def open_shards(root: Path, names: Iterable[str]) -> None:
     Raises:
         OSError: when one is no longer there.
     """
-    holders = (name.rsplit("/", 2)[0] for name in names if ".arrow/" in name)
-    for holder in dict.fromkeys(each for each in holders if each.endswith(".arrow")):
-        if not (root / holder).is_dir():
+    for holder in dict.fromkeys(name.rsplit("/", 2)[0] for name in names):
+        if holder.endswith(".arrow") and not (root / holder).is_dir():
             shard(root / holder)
 
 

@@ -243,7 +243,7 @@ class Phase:
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take up a saved state; a checkpoint between two phases has nothing of it but the scaler's, which lives on."""
-        if self.accelerator.scaler and saved["scaler"]:
+        if self.accelerator.scaler and saved.get("scaler"):  # older checkpoints between phases have none
             self.accelerator.scaler.load_state_dict(saved["scaler"])
         if "optimizer" not in saved:
             return

@@ -69,11 +69,6 @@ class Raw:
     """Names of damaged files that were left out."""
 
 
-def described(found: Path) -> str:
-    """What was read: a folder's name, or an archive's with its checksum."""
-    return found.name if found.is_dir() else f"{found.name}, sha256 {sha256(found)}"
-
-
 def locate(root: Path, candidates: Iterable[str]) -> Path | None:
     """The first candidate that exists below root."""
     return next((root / name for name in candidates if (root / name).exists()), None)
@@ -132,8 +127,8 @@ class Members:
         self._folders = {normpath(name) for name in folders if _shown(normpath(name))}
 
     def describe(self) -> str:
-        """What it is, for the manifest."""
-        return described(self.path)
+        """What it is, for the manifest: a folder's name, or an archive's with its checksum."""
+        return self.path.name if self.path.is_dir() else f"{self.path.name}, sha256 {sha256(self.path)}"
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What lies directly in a folder on disk; nothing where there is no such folder."""

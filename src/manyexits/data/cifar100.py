@@ -10,7 +10,7 @@ from pydantic import Field
 
 from manyexits.hub import Hub
 from manyexits.photographs import view
-from manyexits.sources import Members, Part, Raw, described, locate, missing
+from manyexits.sources import Members, Part, Raw, locate, missing
 
 TITLE = "CIFAR-100"
 FOLDER = "cifar-100-binary"
@@ -52,7 +52,7 @@ def load(
     prefix = "" if found.is_dir() else f"{FOLDER}/"
     names = members.text(f"{prefix}fine_label_names.txt").split()
     train, test = (_records(members, f"{prefix}{part}.bin", len(names), pixels) for part in ("train", "test"))
-    return Raw(train, test, names, described(found), LICENCE)
+    return Raw(train, test, names, members.describe(), LICENCE)
 
 
 def _records(members: Members, name: str, classes: int, pixels: int) -> Part:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from manyexits.hub import Hub
-from manyexits.sources import Members, Part, Raw, described, locate, missing
+from manyexits.sources import Members, Part, Raw, locate, missing
 
 TITLE = "Tiny ImageNet"
 FOLDER = "tiny-imagenet-200"
@@ -60,7 +60,7 @@ def load(
         _read(members, train_labelled, number),
         _read(members, held_out, number),
         [words.get(wnid, wnid) for wnid in classes],
-        described(found),
+        members.describe(),
         LICENCE,
     )
 
