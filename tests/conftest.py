@@ -15,7 +15,7 @@ import yaml
 # shapes and types that stand in signatures are checked at every call
 jaxtyping.install_import_hook("manyexits", "typechecker.check")
 
-from manyexits import resolve, study  # noqa: E402
+from manyexits import resolve, study  # noqa: E402 (only what is imported after the hook is checked)
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -108,7 +108,7 @@ class Members:
         if path.is_dir():
             return
         try:
-            # it stays open as long as this object lives, which reads members from it on demand
+            # no `with`, which the linter wants: it stays open as long as this object lives, which reads members from it
             self._archive = zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)  # noqa: SIM115
             weakref.finalize(self, self._archive.close)
             if isinstance(self._archive, zipfile.ZipFile):
