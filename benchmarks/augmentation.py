@@ -19,8 +19,9 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from manyexits import augment, provenance
-from manyexits.images import Images
+from manyexits.batches import augment
+from manyexits.data.images import Images
+from manyexits.files import provenance
 
 BATCH, BATCHES, ROUNDS = 128, 4, 15
 MEAN, STD = (0.5, 0.48, 0.44), (0.27, 0.26, 0.28)

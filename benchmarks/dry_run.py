@@ -58,10 +58,10 @@ def main() -> None:
 
 
 IMPORTS = {
-    "calibrate": "import manyexits.cli, manyexits.atomic, manyexits.calibrate, manyexits.predict",
-    "evaluate": "import manyexits.cli, manyexits.evaluate, manyexits.predict, manyexits.rows",
-    "table": "import manyexits.cli, manyexits.tables.table1",
-    "figure": "import manyexits.cli, manyexits.figures.fig3",
+    "calibrate": "import manyexits.cli, manyexits.files.atomic, manyexits.exits.calibrate, manyexits.exits.predict",
+    "evaluate": "import manyexits.cli, manyexits.exits.evaluate, manyexits.exits.predict, manyexits.files.rows",
+    "table": "import manyexits.cli, manyexits.artefacts.tables.table1",
+    "figure": "import manyexits.cli, manyexits.artefacts.figures.fig3",
 }
 """What each verb loads before it reads its inputs."""
 

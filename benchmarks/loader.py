@@ -19,12 +19,14 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from manyexits import build, dataset, provenance
-from manyexits.cost import count_network
-from manyexits.methods import sdn
-from manyexits.phase import Phase
-from manyexits.recipe import Recipe
-from manyexits.sources import Part, Raw
+from manyexits.data import prepared
+from manyexits.data.raw import Part, Raw
+from manyexits.files import provenance
+from manyexits.models import build
+from manyexits.models.cost import count_network
+from manyexits.models.methods import sdn
+from manyexits.study.recipe import Recipe
+from manyexits.training.phase import Phase
 
 N, PIXELS, BATCH, ROUNDS = 50_000, 64, 64, 3
 NETWORK = {
@@ -42,7 +44,7 @@ def made(folder: Path) -> None:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (N, PIXELS, PIXELS, 3), dtype=np.uint8)
     test = Part(images[:100], np.arange(100) % 10)
-    dataset.write(Raw(Part(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
+    prepared.write(Raw(Part(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
 
 
 def photographs(root: Path, folder: Path) -> None:
@@ -55,14 +57,14 @@ def photographs(root: Path, folder: Path) -> None:
             coarse = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
             Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
     told = TOLD | {"source": "folder", "path": str(root), "pixels": PIXELS, "store": "index"}
-    dataset.prepare(told, root, False, folder)
+    prepared.prepare(told, root, False, folder)
 
 
 def phase_of(folder: Path, workers: int, **recipe: Any) -> Phase:
     """ResNet-20 in its phase `all` on a prepared dataset."""
     stated = STATED | recipe
     science = Recipe.model_validate(stated | {"origin": dict.fromkeys(stated, "O")}).science()
-    data = dataset.read(folder, workers)
+    data = prepared.read(folder, workers)
     model = build.network(NETWORK, data.shape, 1)
     settings = {"phases": [{"phase": "all", "recipe": science}], "seed": 1}
     return Phase(model, sdn.loss, count_network(model, data.shape), settings, 0, data, Accelerator(cpu=True))

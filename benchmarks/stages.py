@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet34
 
-from manyexits import provenance
-from manyexits.backbones import Backbone, resnet
-from manyexits.backbones import timm as chains
+from manyexits.files import provenance
+from manyexits.models.backbones import Backbone, resnet
+from manyexits.models.backbones import timm as chains
 
 BATCH, PIXELS, CLASSES, ROUNDS = 16, 64, 100, 50
 

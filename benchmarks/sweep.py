@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from manyexits import calibrate, policies, provenance
+from manyexits.exits import calibrate, policies
+from manyexits.files import provenance
 
 EXITS, CLASSES, THRESHOLDS = 12, 1000, 100
 PLAIN_SAMPLES, TENSOR_SAMPLES = 200, 2000

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from manyexits import augment, build, dataset
-from manyexits.policies import Policy
+from manyexits.batches import augment
+from manyexits.data import prepared
+from manyexits.exits.policies import Policy
+from manyexits.models import build
 
 SETTINGS = {
     "classes": 10,
@@ -24,8 +26,8 @@ def main() -> None:
     """Train for five epochs and compare early answers with the last exit's."""
     with tempfile.TemporaryDirectory() as folder:
         told = {"dataset": "digits", "source": "digits", "classes": 10, "validation": 0.2, "split_seed": 42}
-        dataset.prepare(told, Path("datasets"), False, Path(folder))
-        data = dataset.read(Path(folder))
+        prepared.prepare(told, Path("datasets"), False, Path(folder))
+        data = prepared.read(Path(folder))
         model = build.network(SETTINGS, data.shape, seed=1)
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         mean, std = torch.from_numpy(data.mean), torch.from_numpy(data.std)

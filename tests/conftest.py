@@ -15,7 +15,8 @@ import yaml
 # shapes and types that stand in signatures are checked at every call
 jaxtyping.install_import_hook("manyexits", "typechecker.check")
 
-from manyexits import resolve, study  # noqa: E402 (only what is imported after the hook is checked)
+from manyexits.study import resolve  # noqa: E402 (only what is imported after the hook is checked)
+from manyexits.study.plan import load  # noqa: E402
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,13 +43,13 @@ def copy_checkout(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def plan():
     """The paper's study."""
-    return study.load(resolve.read([ROOT / "config.yaml"]))
+    return load(resolve.read([ROOT / "config.yaml"]))
 
 
 @pytest.fixture(scope="session")
 def demo():
     """The demo's study."""
-    return study.load(resolve.read([ROOT / "config.yaml", ROOT / "workflow/overlays/demo.yaml"]))
+    return load(resolve.read([ROOT / "config.yaml", ROOT / "workflow/overlays/demo.yaml"]))
 
 
 SMALL = """
@@ -90,14 +91,14 @@ def raw():
 @pytest.fixture(scope="session")
 def small_plan():
     """The plan of that configuration."""
-    return study.load(yaml.safe_load(SMALL))
+    return load(yaml.safe_load(SMALL))
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """A prepared dataset of 240 learnable 8 px images of 3 classes: each class has a bright quarter of its own."""
-    from manyexits import dataset
-    from manyexits.sources import Part, Raw
+    from manyexits.data import prepared as dataset
+    from manyexits.data.raw import Part, Raw
 
     def images(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         generator = np.random.default_rng(seed)
@@ -170,11 +171,13 @@ def fitted(prepared, tmp_path):
     """A function that trains a small network in this process and returns it with its progress."""
     from accelerate import Accelerator
 
-    from manyexits import build, dataset, train
-    from manyexits.checkpoint import Checkpoints
-    from manyexits.console import Console
-    from manyexits.cost import count_network
-    from manyexits.methods import sdn
+    from manyexits.data import prepared as dataset
+    from manyexits.models import build
+    from manyexits.models.cost import count_network
+    from manyexits.models.methods import sdn
+    from manyexits.training import train
+    from manyexits.training.checkpoint import Checkpoints
+    from manyexits.training.console import Console
 
     def fit(
         settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False, workers=0

@@ -4,9 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-from manyexits import provenance
-from manyexits.runs import BACKBONE, RUN
-from manyexits.study import Plan
+from manyexits.files import provenance
+from manyexits.study.plan import Plan
+from manyexits.study.runs import BACKBONE, RUN
 
 VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
 HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}

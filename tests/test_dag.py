@@ -72,10 +72,10 @@ def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(clone, wh
 
 
 def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
-    from manyexits import study
+    from manyexits.study.plan import load
 
     raw["experiments"]["small"]["vary"] = {"placement": ["first"]}  # swept, but drawn by nothing
-    plan = study.load(raw)
+    plan = load(raw)
     runs = {f"runs/small/{r}/s{s}/run.json" for r in ("disjoint", "joint", "mixed") for s in (1, 2)}
     phase_1 = {f"backbones/digits/tiny/quick/s{s}/run.json" for s in (1, 2)}
     analyses = {f"analyses/mode_connectivity/small/{unit}.json" for unit in ("s1", "s2", "seeds")}

@@ -9,9 +9,12 @@ import publishers
 import pytest
 import yaml
 
-from manyexits import components, dataset, resolve, sources, study
-from manyexits.data import cifar100, imagenet
-from manyexits.doctor import inventory
+from manyexits.commands.doctor import inventory
+from manyexits.data import archives
+from manyexits.data import prepared as dataset
+from manyexits.data.readers import cifar100, imagenet
+from manyexits.study import components, resolve
+from manyexits.study.plan import load
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text()
 
@@ -28,9 +31,9 @@ def rows(first: str) -> list[list[str]]:
 
 def test_the_table_of_sources_is_that_of_the_modules():
     told = {row[0].strip("`"): row[1:] for row in rows("`source`")}
-    assert set(told) == set(components.names("data"))
+    assert set(told) == set(components.names("readers"))
     for name, (title, home, size, places, hub, licence) in told.items():
-        module, options = importlib.import_module(f"manyexits.data.{name}"), components.options("data", name)
+        module, options = importlib.import_module(f"manyexits.data.readers.{name}"), components.options("readers", name)
         assert (title, home, size, licence) == (module.TITLE, module.HOME, module.SIZE, module.LICENCE)
         default = options.model_fields["path"].default if "path" in options.model_fields else None
         named = module.places(default) if isinstance(default, str) else ()
@@ -43,7 +46,7 @@ def test_the_tree_has_the_place_of_every_dataset_and_of_the_weights(plan):
     (tree,) = [block for block in blocks("") if block.startswith("datasets/")]
     names = {line.strip().split()[0].rstrip("/") for line in tree.splitlines()}
     for entry in plan.study.datasets.values():
-        module = importlib.import_module(f"manyexits.data.{entry.source}")
+        module = importlib.import_module(f"manyexits.data.readers.{entry.source}")
         assert not entry.options.get("path") or module.places(entry.options["path"])[0] in names
     assert {entry.file for entry in plan.study.weights.values()} | set(imagenet.KITS[1:]) <= names
     assert [line.split()[0] for line in tree.splitlines() if line.startswith("    ")][:2] == [
@@ -60,7 +63,7 @@ def test_prepared_sizes_and_splits_are_those_of_the_study(plan, tmp_path, monkey
         assert size == inventory.size(inventory.dataset(plan, name, Path("nowhere")).to_prepare)
         train, validation, test = (int(count.replace(",", "")) for count in counts)
         entry = plan.study.datasets[name]
-        assert train + validation + test == importlib.import_module(f"manyexits.data.{entry.source}").IMAGES
+        assert train + validation + test == importlib.import_module(f"manyexits.data.readers.{entry.source}").IMAGES
         assert validation == -int(-(train + validation) * entry.validation // 1)  # scikit-learn rounds up
 
 
@@ -69,7 +72,7 @@ def test_every_snippet_is_a_valid_overlay(block, root):
     overlay = yaml.safe_load(block)
     assert overlay
     merged = resolve.merge(resolve.read([root / "config.yaml"]), overlay)
-    resolved = study.load(merged).study
+    resolved = load(merged).study
     for key, value in overlay.items():
         if isinstance(value, dict):
             assert set(value) <= set(getattr(resolved, key))
@@ -79,7 +82,7 @@ def test_every_snippet_is_a_valid_overlay(block, root):
 
 def test_photographs_of_one_folder_are_prepared_as_the_snippet_says(root, tmp_path):
     (block,) = [block for block in blocks("yaml") if "pilot" in block]
-    plan = study.load(resolve.merge(resolve.read([root / "config.yaml"]), yaml.safe_load(block)))
+    plan = load(resolve.merge(resolve.read([root / "config.yaml"]), yaml.safe_load(block)))
     files = {
         f"{name}/{number}.png": publishers.encoded(publishers.photograph(10 * place + number), "PNG")
         for place, name in enumerate(("crow", "robin", "val"))
@@ -102,7 +105,7 @@ def test_messages_are_quoted_as_they_are(tmp_path, monkeypatch):
     (root / "imagenet/ILSVRC2012_img_train.tar").touch()
     archive = root / "cifar-100-binary.tar.gz"
     places = cifar100.places(archive.name)
-    found = [str(sources.missing(cifar100.TITLE, root, places, cifar100.HOME)), imagenet.lacking(root / "imagenet")]
+    found = [str(archives.missing(cifar100.TITLE, root, places, cifar100.HOME)), imagenet.lacking(root / "imagenet")]
     archive.write_bytes(b"<html>404</html>")
     with pytest.raises(ValueError, match="damaged") as caught:
         cifar100.load(root, False)
@@ -112,7 +115,7 @@ def test_messages_are_quoted_as_they_are(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_photograph_is_named():
-    from manyexits.photographs import SUFFIXES
+    from manyexits.data.photographs import SUFFIXES
 
     assert set(SUFFIXES) <= set(re.findall(r"\.\w+", PAGE.split("What ends in")[1].split("is a photograph")[0]))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from manyexits.provenance import sha256
+from manyexits.files.provenance import sha256
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,4 +1,4 @@
-"""Imports go one way, and the Snakefile's parse stays light."""
+"""Imports go one way between the wings, and the Snakefile's parse stays light."""
 
 import ast
 import subprocess
@@ -7,65 +7,78 @@ from pathlib import Path
 
 import pytest
 
+from manyexits.study import components
+
 SOURCE = Path(__file__).parent.parent / "src/manyexits"
-LIGHT = (
-    "regimes components digests refusals fields recipe config resolve runs study schema wiring rows policies calibrate"
-    " evaluate predict provenance atomic card captions gather"
-).split()
-"""No torch, no transformers, no timm: the Snakefile and the steps after prediction import these."""
-DRAWING = {"frames", "tables", "figures", *LIGHT}
-COMPONENTS = {"data", "backbones", "methods", "heads", *"photographs images decode sources collection hub".split()}
-MACHINERY = set(
-    "network weights build cost measure phase train stopping checkpoint console job dataset".split()
-    + "augment moves trivial plan ranks launch".split()
-)
+WINGS = {
+    "files": "",
+    "study": "files",
+    "exits": "files",
+    "data": "files study",
+    "batches": "data",
+    "models": "files study exits data batches",
+    "training": "files study data batches models",
+    "analysis": "data batches models",
+    "artefacts": "files study",
+    "commands": "files study data artefacts",
+}
+"""Wing -> other wings that it may import."""
+DOORS = {"cli.py", "wiring.py", "__init__.py", "__main__.py"}
+"""Files beside the wings; no wing imports them."""
 
 
-def group(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+def wing(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0]
 
 
 def imported(path: Path) -> set[str]:
-    """Modules of the package that a file imports, by their first name below it."""
+    """Wings, or files beside them, that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "manyexits":
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("manyexits.")}
     return found - {"__version__"}
 
 
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or path.parent != SOURCE)
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_every_file_stands_in_a_wing_or_is_a_door():
+    assert {path.name for path in SOURCE.iterdir() if path.name != "__pycache__"} == {*WINGS, *DOORS}
+
+
+def test_no_arrow_between_wings_runs_back():
+    order = list(WINGS)
+    for name, others in WINGS.items():
+        assert all(order.index(other) < order.index(name) for other in others.split())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_one_way(path):
-    mine, others = group(path), imported(path)
-    if mine in ("cli", "people", "__main__"):
-        return
-    assert "cli" not in others
-    if mine in LIGHT:
-        assert others <= set(LIGHT)
-    elif mine in DRAWING:
-        assert others <= DRAWING
-    elif mine in COMPONENTS:
-        assert others <= COMPONENTS | set(LIGHT)
-    elif mine in MACHINERY:
-        assert others <= MACHINERY | COMPONENTS | set(LIGHT)
-    elif mine == "doctor":
-        assert others <= {"doctor"} | COMPONENTS | set(LIGHT)
-    else:
-        assert mine == "analysis"
-        assert others <= {"analysis"} | MACHINERY | COMPONENTS | set(LIGHT)
+def test_a_file_imports_its_own_wing_and_those_that_the_table_names(path):
+    if wing(path) not in DOORS:
+        assert imported(path) <= {wing(path), *WINGS[wing(path)].split()}
 
 
-@pytest.mark.parametrize("folder", ["data", "backbones", "methods", "analysis", "tables", "figures"])
-def test_siblings_never_import_each_other(folder):
-    names = {path.stem for path in (SOURCE / folder).glob("*.py") if not path.stem.startswith("_")}
+def test_every_arrow_of_the_table_is_there():
+    for name, others in WINGS.items():
+        drawn = set().union(*(imported(path) for path in FILES if wing(path) == name)) - {name}
+        assert drawn == set(others.split()), name
+
+
+@pytest.mark.parametrize("kind", components.FOLDERS)
+def test_siblings_never_import_each_other(kind):
+    folder, names = components.FOLDERS[kind], set(components.names(kind))
     for path in (SOURCE / folder).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"manyexits.{folder}"):
-                assert node.module.split(".")[-1] not in names - {path.stem}, path
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("manyexits."):
+                package, _, last = node.module.removeprefix("manyexits.").replace(".", "/").rpartition("/")
+                others = {last} if package == folder else set()
+                if f"{package}/{last}" == folder:
+                    others = {alias.name for alias in node.names}
+                assert not others & (names - {path.stem}), path
 
 
 def loaded(modules: str) -> set[str]:
@@ -81,16 +94,21 @@ def test_the_snakefile_imports_nothing_heavy():
     assert not loaded("import manyexits.wiring") & (HEAVY | {"pandas", "matplotlib"})
 
 
+def test_the_study_needs_no_numpy():
+    assert not loaded("import manyexits.wiring") & {"numpy"}
+
+
 def test_the_steps_after_prediction_import_nothing_heavy():
-    light = "import manyexits.cli, manyexits.calibrate, manyexits.evaluate, manyexits.predict, manyexits.rows"
+    light = "import manyexits.cli, manyexits.files.rows\nfrom manyexits.exits import calibrate, evaluate, predict"
     assert not loaded(light) & (HEAVY | {"pandas", "matplotlib", "pydantic"})
 
 
 def test_tables_and_figures_import_no_torch():
-    assert not loaded("import manyexits.tables.table1, manyexits.figures.fig3") & HEAVY
+    light = "from manyexits.artefacts.tables import table1\nfrom manyexits.artefacts.figures import fig3"
+    assert not loaded(light) & HEAVY
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_files_and_functions_stay_short(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 400

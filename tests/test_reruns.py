@@ -12,7 +12,7 @@ import yaml
 from conftest import SMALL
 from test_dag import stats
 
-from manyexits import resolve
+from manyexits.study import resolve
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("study")  # one worker runs the study for all of these tests

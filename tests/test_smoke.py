@@ -1,4 +1,4 @@
-from manyexits import digests
+from manyexits.files import digests
 
 
 def test_config_is_valid(plan):

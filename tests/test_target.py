@@ -11,7 +11,7 @@ from pathlib import Path
 import publishers
 from conftest import ROOT
 
-from manyexits.data import imagenette
+from manyexits.data.readers import imagenette
 
 TARGET = "results/runs/imagenette-vit_t/joint/s1/model.safetensors"
 EPOCH = "all epoch"

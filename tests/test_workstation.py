@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from manyexits import card, frames, gather, resolve, study
-from manyexits.tables import mode_connectivity, table1
+from manyexits.artefacts import card, frames, gather
+from manyexits.artefacts.tables import mode_connectivity, table1
+from manyexits.study import resolve
+from manyexits.study.plan import load
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,7 @@ def records(root) -> Path:
 @pytest.fixture(scope="module")
 def workstation(root):
     """The plan of the scale."""
-    return study.load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
+    return load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
 
 
 def test_every_answer_of_the_card_is_yes(records):

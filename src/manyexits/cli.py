@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits.people import doctor, gather, schema, settings
+from manyexits.commands.verbs import doctor, gather, schema, settings
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         return chosen.run(chosen) or 0
     except (ValueError, OSError) as error:
         if "TORCHELASTIC_ERROR_FILE" in os.environ:  # a rank: who started it says this once for all
-            from manyexits import launch
+            from manyexits.training import launch
 
             launch.tell(error)
         else:
@@ -41,15 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def prepare(chosen: argparse.Namespace) -> None:
     """read a dataset as its publisher ships it and write arrays, splits and manifest"""
-    from manyexits import dataset
+    from manyexits.data import prepared
 
-    for remark in dataset.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
+    for remark in prepared.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
         print(f"manyexits prepare: {remark}", file=sys.stderr)
 
 
 def weights(chosen: argparse.Namespace) -> None:
     """read pretrained weights as their publisher ships them and write safetensors and manifest"""
-    from manyexits import weights
+    from manyexits.data import weights
 
     weights.fetch(chosen.settings, chosen.data_root, chosen.hub, chosen.output)
 
@@ -67,11 +67,11 @@ def train(chosen: argparse.Namespace) -> int:
 def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
     devices = chosen.settings["phases"][0]["recipe"]["devices"]
     if devices > 1 and "RANK" not in os.environ:
-        from manyexits import launch
+        from manyexits.training import launch
 
         return launch.launch(devices, chosen.given)
-    from manyexits import job
-    from manyexits.train import Interrupted
+    from manyexits.training import job
+    from manyexits.training.train import Interrupted
 
     try:
         job.run(
@@ -101,9 +101,11 @@ def predict(chosen: argparse.Namespace) -> None:
     """answers and certainty of every exit on the validation and test splits"""
     import torch
 
-    from manyexits import build, dataset, measure, network, predict
+    from manyexits.data import prepared
+    from manyexits.exits import predict
+    from manyexits.models import build, measure, network
 
-    data = dataset.read(chosen.data, chosen.workers)
+    data = prepared.read(chosen.data, chosen.workers)
     model = build.network(chosen.settings["network"], data.shape, seed=0)
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -122,9 +124,11 @@ def predict(chosen: argparse.Namespace) -> None:
 
 def count_flops(chosen: argparse.Namespace) -> None:
     """cost of every stage, head and exit"""
-    from manyexits import atomic, build, cost, dataset
+    from manyexits.data import prepared
+    from manyexits.files import atomic
+    from manyexits.models import build, cost
 
-    data = dataset.read(chosen.data)
+    data = prepared.read(chosen.data)
     model = build.network(chosen.settings["network"], data.shape, seed=0)
     costs = cost.count_network(model, data.shape)
     content = {
@@ -144,7 +148,8 @@ def count_flops(chosen: argparse.Namespace) -> None:
 
 def calibrate(chosen: argparse.Namespace) -> None:
     """thresholds for every protocol, criterion and budget"""
-    from manyexits import atomic, calibrate, predict
+    from manyexits.exits import calibrate, predict
+    from manyexits.files import atomic
 
     by_split, costs = predict.read(chosen.predictions), _costs(chosen.costs)
     cells = []
@@ -160,7 +165,8 @@ def calibrate(chosen: argparse.Namespace) -> None:
 
 def evaluate(chosen: argparse.Namespace) -> None:
     """tidy rows of one run"""
-    from manyexits import evaluate, predict, rows
+    from manyexits.exits import evaluate, predict
+    from manyexits.files import rows
 
     by_split = predict.read(chosen.predictions)
     thresholds = json.loads(chosen.thresholds.read_text())
@@ -188,10 +194,12 @@ def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
     import importlib
 
-    from manyexits import atomic, build, dataset, network, provenance, rows
+    from manyexits.data import prepared
+    from manyexits.files import atomic, provenance, rows
+    from manyexits.models import build, network
 
     settings = chosen.settings
-    data = dataset.read(chosen.data, chosen.workers)
+    data = prepared.read(chosen.data, chosen.workers)
     models, inputs = [], {"manifest": chosen.data / "manifest.json"}
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
         model = build.network(settings["network"], data.shape, seed=0)
@@ -207,21 +215,21 @@ def analyse(chosen: argparse.Namespace) -> None:
 
 def table(chosen: argparse.Namespace) -> None:
     """a table as csv, md, tex and html"""
-    from manyexits import tables
+    from manyexits.artefacts import tables
 
     tables.draw(chosen.settings, chosen.inputs, chosen.output)
 
 
 def figure(chosen: argparse.Namespace) -> None:
     """a figure as pdf, png and svg"""
-    from manyexits import figures
+    from manyexits.artefacts import figures
 
     figures.draw(chosen.settings, chosen.inputs, chosen.output)
 
 
 def card(chosen: argparse.Namespace) -> None:
     """the reproducibility card as md and html"""
-    from manyexits import card
+    from manyexits.artefacts import card
 
     card.write(chosen.settings, chosen.folder, chosen.data, chosen.checkout, chosen.output)
 

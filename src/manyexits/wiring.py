@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits import captions, resolve, study
-from manyexits.recipe import Recipe
-from manyexits.runs import ANALYSIS, BACKBONE, RUN
+from manyexits.artefacts import captions
+from manyexits.study import resolve
+from manyexits.study.plan import data_root, load
+from manyexits.study.recipe import Recipe
+from manyexits.study.runs import ANALYSIS, BACKBONE, RUN
 
 GUARD = "MANYEXITS_STUDY"
 SUFFIXES = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
@@ -30,14 +32,14 @@ class Wiring:
         Raises:
             StudyError: when it is not valid.
         """
-        self.plan = study.load(config, None if base is None else resolve.read([base]))
+        self.plan = load(config, None if base is None else resolve.read([base]))
         self.output = self.plan.study.output
         self.data = self.plan.study.data
         self.backbone = f"{self.output}/{BACKBONE}"
         self.run = f"{self.output}/{RUN}"
         self.analysis = f"{self.output}/{ANALYSIS}"
         self.card = [f"{self.output}/card.{suffix}" for suffix in ("md", "html")]
-        self.raw = str(study.data_root(self.plan.study))
+        self.raw = str(data_root(self.plan.study))
         self.hub = "--hub" if self.plan.study.hub else "--no-hub"
         self.tracker = self.plan.study.tracker
 

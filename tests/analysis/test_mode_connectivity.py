@@ -5,9 +5,10 @@ import pytest
 import torch
 from conftest import NETWORK
 
-from manyexits import build, dataset
 from manyexits.analysis.mode_connectivity import Surface, analyse, barrier, estimate_batchnorm, frame
-from manyexits.augment import normalise
+from manyexits.batches.augment import normalise
+from manyexits.data import prepared as dataset
+from manyexits.models import build
 
 
 def test_a_barrier_is_the_rise_above_the_straight_line_between_the_ends():

@@ -15,7 +15,7 @@ import pytest
 from cluster import running
 from conftest import copy_checkout
 
-from manyexits.provenance import sha256
+from manyexits.files.provenance import sha256
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 

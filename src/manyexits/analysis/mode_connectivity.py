@@ -12,11 +12,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from manyexits.augment import normalise
-from manyexits.dataset import Prepared
-from manyexits.images import Images
-from manyexits.measure import measure
-from manyexits.network import MultiExit
+from manyexits.batches.augment import normalise
+from manyexits.data.images import Images
+from manyexits.data.prepared import Prepared
+from manyexits.models.measure import measure
+from manyexits.models.network import MultiExit
 
 PAIRS = True
 COLUMNS = (

@@ -1,0 +1,102 @@
+"""The regimes and the stopping rule in force, as pseudocode (notation: K exits, the last is the backbone's own)."""
+
+import textwrap
+from typing import Any
+
+from manyexits.study import components
+from manyexits.study.regimes import GROUPS, frozen, learning_exits
+
+EXITS = 9
+"""Any number of exits that is large enough to tell the first, the last but one and the last apart."""
+
+PHASE = """\
+PHASE(θ, learn, freeze, E, R)
+    groups in freeze keep every bit, running statistics included; exits outside E take no part
+    optimiser ← a new R.optimizer over the parameters in learn, with a new schedule
+    best[k] ← −∞ for k in E;  best_epoch ← 0;  epoch ← 0
+    while epoch < R.epochs and epoch − best_epoch < R.patience
+        epoch ← epoch + 1
+        for each full batch of R.batch training samples, in an order drawn from (seed, phase, epoch)
+            ℓ[k] ← loss of exit k on the batch, augmented as R says, for k in E
+            one step of the optimiser on LOSS({ℓ[k] : k in E}), at the learning rate that R.schedule gives this step
+        a[k] ← accuracy of exit k on the validation split, without augmentation, for k in E
+        if a[k] > best[k] for any k in E    (strictly: a tie is no improvement)
+            best[k] ← a[k] for those k;  best_epoch ← epoch;  θ* ← θ
+    return θ*    (at an early stop and at the limit alike)
+"""
+
+
+def pseudocode(settings: dict[str, Any]) -> str:
+    """All regimes, the phase that they call, the loss of every method and the recipes R in force."""
+    experiments, recipes = settings["experiments"], settings["recipes"]
+    parts = [regime(name, phases) for name, phases in settings["regimes"].items()]
+    methods = dict.fromkeys(told["network"]["method"]["kind"] for told in experiments)
+    losses = [f"LOSS (method {kind}): {components.docstring('methods', kind, 'loss')}\n" for kind in methods]
+    by_recipes: dict[str, list[str]] = {}
+    for told in experiments:
+        used = [phase for name in told["regimes"] for phase in settings["regimes"][name]]
+        lines = _start(told.get("weights")) + _in_force(told["recipes"], used, recipes)
+        by_recipes.setdefault(lines, []).append(told["name"])
+    tables = [f"{', '.join(names)}\n{lines}" for lines, names in by_recipes.items()]
+    return "\n".join([*parts, PHASE, *losses, *tables])
+
+
+def regime(name: str, phases: list[str]) -> str:
+    """A regime as a procedure that calls its phases in order."""
+    lines = [
+        f"{name.upper()}(seed)    (regime {name}: {', then '.join(phases)})",
+        f"    θ ← initial weights of {_set(GROUPS['all'])}, the same in every regime: START(seed)",
+    ]
+    for phase in phases:
+        still = [group for group in GROUPS["all"] if group in frozen(phase)]
+        told = f"learn = {_set(GROUPS[phase])}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
+        lines.append(f"    θ ← PHASE(θ, {told})")
+    return "\n".join([*lines, "    return θ", ""])
+
+
+def exits(phase: str) -> str:
+    """Exits that can learn in a phase, as a set in terms of K."""
+    found = learning_exits(phase, EXITS)
+    symbols = {EXITS: "K", EXITS - 1: "K−1"}
+    first, last = (symbols.get(exit_, str(exit_)) for exit_ in (found[0], found[-1]))
+    return f"{{{first}}}" if len(found) == 1 else f"{{{first}, …, {last}}}"
+
+
+def stated(name: str, recipes: dict[str, Any]) -> str:
+    """A recipe by the values that it states, and the schedule; the other defaults stand in the card's recipes."""
+    values, marks = recipes[name]["values"], recipes[name]["origin"]
+    told = (f"{field} {value(values[field])}" for field in values if field in marks or field == "schedule")
+    return f"{name}: {', '.join(told)}"
+
+
+def value(given: Any) -> str:
+    """A setting as people write it."""
+    if given is None:
+        return "none"
+    if isinstance(given, bool):
+        return "yes" if given else "no"
+    return f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def _start(weights: dict[str, Any] | None) -> str:
+    """Where the initial weights come from."""
+    if weights is None:
+        return "    START(seed) = drawn from the seed\n"
+    kept = f"{weights['weights']}, its classifier {weights['classifier']}"
+    return f"    START(seed) = drawn from the seed, but the backbone's are those of {kept}\n"
+
+
+def _in_force(named: dict[str, str], phases: list[str], recipes: dict[str, Any]) -> str:
+    """The recipe of every phase, phases that share one on one line."""
+    sharing: dict[str, list[str]] = {}
+    for phase in dict.fromkeys(phases):
+        sharing.setdefault(named[phase], []).append(phase)
+    lines = (
+        f"    {' = '.join(f'R[{phase}]' for phase in having)} = {stated(name, recipes)}"
+        for name, having in sharing.items()
+    )
+    return "".join(textwrap.fill(line, 118, subsequent_indent=" " * 8) + "\n" for line in lines)
+
+
+def _set(groups: list[str] | tuple[str, ...]) -> str:
+    return f"{{{', '.join(groups)}}}" if groups else "∅"

@@ -1,0 +1,266 @@
+"""What lies on disk, as the card looks at it: records, manifests, splits, costs. What is missing becomes None."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from manyexits.files.provenance import sha256
+from manyexits.study.runs import BACKBONE, RUN
+
+PLACES = ("path", "hub_id", "hub_form")
+"""Settings of a dataset that say where its raw files lie."""
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+).*\n +--hash=sha256:", re.MULTILINE)
+"""A package of the lock with its version and at least one hash."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that ran, and its record."""
+
+    name: str
+    file: str
+    """Path of its record below the output folder."""
+    record: dict[str, Any] | None
+    """Content of that file; None where it is missing or no JSON."""
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Run(Job):
+    """A training that the study consists of."""
+
+    experiment: str
+    """Empty for phase 1, which experiments share."""
+    regime: str
+    seed: int
+    network: dict[str, Any]
+    """Network in force."""
+    weights: dict[str, Any] | None
+    """Pretrained weights that it starts from; None for one that does not."""
+    recipes: list[tuple[str, str]]
+    """(phase, recipe) that this job trains."""
+    shared: list[str]
+    """Phases before them that another job has trained."""
+    stage: str
+    """`pretrain` or `train`."""
+
+    @property
+    def phases(self) -> list[dict[str, Any]]:
+        """Recorded phases, the shared one included."""
+        return (self.record or {}).get("phases") or []
+
+    @property
+    def own_phases(self) -> list[dict[str, Any]]:
+        """Recorded phases that this job itself has trained."""
+        return self.phases[len(self.shared) :]
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset's small files; None where one is missing or no JSON."""
+
+    manifest: dict[str, Any] | None
+    splits: dict[str, Any] | None
+    manifest_sha256: str
+    splits_sha256: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the card is made from."""
+
+    settings: dict[str, Any]
+    runs: list[Run]
+    """Runs of the experiments, without phase 1."""
+    backbones: list[Run]
+    """Phase 1, each once."""
+    analyses: list[Job]
+    datasets: dict[str, Prepared]
+    data_link: str | None
+    """Folder of prepared data relative to the card; None where only an absolute path would tell it."""
+    costs: dict[str, dict[str, Any] | None]
+    pins: dict[str, str]
+    """Package -> version of the environment lock."""
+    lock_sha256: str
+    citation: dict[str, Any] | None
+
+    @property
+    def trainings(self) -> list[Run]:
+        """Every job that trained: phase 1, then the rest."""
+        return [*self.backbones, *self.runs]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job that leaves a record."""
+        return [*self.trainings, *self.analyses]
+
+
+def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> Facts:
+    """Read what a study has left on disk."""
+    runs, backbones = [], {}
+    for told in settings["experiments"]:
+        for regime in told["regimes"]:
+            for seed in told["seeds"]:
+                shared = _backbone(told, seed, folder) if settings["regimes"][regime][0] == "backbone" else None
+                if shared is not None:
+                    backbones[shared.file] = shared
+                runs.append(_run(told, regime, seed, settings["regimes"][regime], shared is not None, folder))
+    lock, citation = checkout / "envs/requirements.txt", checkout / "CITATION.cff"
+    pins = PIN.findall(lock.read_text()) if lock.exists() else []
+    datasets = dict.fromkeys(told["dataset"] for told in settings["experiments"])
+    return Facts(
+        settings=settings,
+        runs=runs,
+        backbones=list(backbones.values()),
+        analyses=[
+            Job(file.removesuffix(".json"), file, _json(folder / file), told["identity"]["dataset"])
+            for file, told in settings["analyses"].items()
+        ],
+        datasets={name: _prepared(data / name) for name in datasets},
+        data_link=_relative(data, folder),
+        costs={told["name"]: _json(folder / f"costs/{told['name']}.json") for told in settings["experiments"]},
+        pins=dict(pins),
+        lock_sha256=sha256(lock) if lock.exists() else "",
+        citation=yaml.safe_load(citation.read_text(encoding="utf-8")) if citation.exists() else None,
+    )
+
+
+def _run(told: dict[str, Any], regime: str, seed: int, phases: list[str], shares: bool, folder: Path) -> Run:
+    file = f"{RUN.format(experiment=told['name'], regime=regime, seed=seed)}/run.json"
+    return Run(
+        name=f"{told['name']}/{regime}/s{seed}",
+        file=file,
+        experiment=told["name"],
+        regime=regime,
+        seed=seed,
+        dataset=told["dataset"],
+        network=told["network"],
+        weights=None if shares else told.get("weights"),
+        recipes=[(phase, told["recipes"][phase]) for phase in phases[shares:]],
+        shared=phases[:shares],
+        stage="train",
+        record=_json(folder / file),
+    )
+
+
+def _backbone(told: dict[str, Any], seed: int, folder: Path) -> Run:
+    recipe = told["recipes"]["backbone"]
+    place = BACKBONE.format(dataset=told["dataset"], backbone=told["backbone"], recipe=recipe, seed=seed)
+    return Run(
+        name=place,
+        file=f"{place}/run.json",
+        experiment="",
+        regime="",
+        seed=seed,
+        dataset=told["dataset"],
+        network={key: told["network"][key] for key in ("classes", "backbone")},
+        weights=told.get("weights"),
+        recipes=[("backbone", recipe)],
+        shared=[],
+        stage="pretrain",
+        record=_json(folder / place / "run.json"),
+    )
+
+
+def _prepared(folder: Path) -> Prepared:
+    manifest, splits = folder / "manifest.json", folder / "splits.json"
+    sums = (sha256(path) if path.exists() else "" for path in (manifest, splits))
+    return Prepared(_json(manifest), _json(splits), *sums)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """An object; None for a file that is missing or holds something else, which the card reports."""
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _relative(path: Path, start: Path) -> str | None:
+    """A path as seen from a folder, where both are relative to one place: else it would name folders of a machine."""
+    if path.is_absolute() or start.is_absolute():
+        return None
+    common = 0
+    while common < min(len(path.parts), len(start.parts)) and path.parts[common] == start.parts[common]:
+        common += 1
+    return "/".join([".."] * (len(start.parts) - common) + list(path.parts[common:]))
+
+
+def names(jobs: Iterable[Job]) -> str:
+    """Some names of jobs, and how many more there are."""
+    found = [job.name for job in jobs]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def together(said: Iterable[tuple[str, Job]]) -> list[tuple[str, str]]:
+    """(what is said, names of the jobs of which it is said), each saying once."""
+    found: dict[str, list[Job]] = {}
+    for text, job in said:
+        found.setdefault(text, []).append(job)
+    return [(text, names(jobs)) for text, jobs in found.items()]
+
+
+def grouped(jobs: Iterable[AnyJob], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[AnyJob]]:
+    """Jobs by what their records say; records that do not say it are left out."""
+    found: dict[str, list[AnyJob]] = {}
+    for job in jobs:
+        said = None if job.record is None else value(job.record)
+        if said is not None:
+            found.setdefault(said, []).append(job)
+    return found
+
+
+def hardware(record: dict[str, Any]) -> str | None:
+    """Processor, memory and accelerators as one phrase; None if the record does not name them all."""
+    told = record.get("hardware") or {}
+    if not {"cpu", "cores", "memory_gib", "devices"} <= set(told):
+        return None
+    devices = ", ".join(f"{told['devices'].count(name)} × {name}" for name in dict.fromkeys(told["devices"]))
+    return f"{devices or 'no accelerator'}; {told['cpu']}, {told['cores']} cores, {told['memory_gib']:g} GiB"
+
+
+def reprepared(prepared: Prepared, settings: dict[str, Any]) -> list[str]:
+    """Settings of a prepared dataset that are not those in force.
+
+    A setting that a manifest does not know agrees: an older version had only its default. Where the raw files lay and
+    which version prepared them is left out, since the manifest tells by checksums what was read and what became of it.
+    """
+    recorded = (prepared.manifest or {}).get("settings") or {}
+    keys = [key for key in recorded | settings if key not in ("version", *PLACES)]
+    return [key for key in keys if recorded.get(key, settings.get(key)) != settings.get(key)]
+
+
+def contradictions(run: Run, settings: dict[str, Any]) -> list[str]:
+    """Values of a record that are not those in force.
+
+    A value that a record does not know, since a later version added it, agrees as long as nothing but its default is in
+    force.
+    """
+    recorded, recipes = (run.record or {}).get("settings") or {}, settings["recipes"]
+    found = []
+    if recorded.get("version") != settings["stages"][run.stage]:
+        found.append(f"version of {run.stage}")
+    if recorded.get("network") != run.network:
+        found.append("network")
+    if recorded.get("weights") != run.weights:
+        found.append("weights")
+    phases = recorded.get("phases") or []
+    if [phase.get("phase") for phase in phases] != [phase for phase, _ in run.recipes]:
+        found.append("phases")
+    for told, (phase, name) in zip(phases, run.recipes, strict=False):
+        values, old = recipes[name]["values"], told.get("recipe") or {}
+        stated = [field for field in values if field in old or field in recipes[name]["origin"]]
+        found += [f"{phase}.{field}" for field in stated if old.get(field) != values[field] or field not in old]
+        found += [f"{phase}.{field}" for field in old if field not in values]
+    return found

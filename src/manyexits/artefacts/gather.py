@@ -1,0 +1,70 @@
+"""Records of finished runs, small and clean enough to be committed; tables, figures and card rebuild from them."""
+
+import getpass
+import re
+import shutil
+import socket
+from pathlib import Path
+
+from manyexits.study.plan import Plan
+
+RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv")
+PHASE_1 = ("run.json", "history.csv")
+"""What is kept of a training; weights and predictions are not."""
+LARGEST = 1_000_000
+"""Bytes of the largest file that is taken."""
+ABSOLUTE = re.compile(r"(?<![\w.:/)])(/[\w.-]+){2,}|(?<![\w-])[A-Za-z]:\\")
+"""A path from the root of a machine, of two folders or more."""
+
+
+def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
+    """Copy what a study's tables, figures and card are made from, or nothing at all.
+
+    Returns:
+        Folders of trainings that were taken, and of those that are not finished.
+
+    Raises:
+        ValueError: for a file that is too large, or names a host, a user or an absolute path.
+    """
+    output, data = Path(plan.study.output), Path(plan.study.data)
+    finished: list[str] = []
+    unfinished: list[str] = []
+    single: list[Path] = []
+    for file in map(Path, plan.recorded()):
+        if file.name != "run.json":
+            single.append(file)
+            continue
+        kept = [file.with_name(name) for name in (RUN if file.parts[0] == "runs" else PHASE_1)]
+        complete = all((output / each).exists() for each in kept)
+        (finished if complete else unfinished).append(str(file.parent))
+        single += kept if complete else []
+    single += [Path(file).with_suffix(".csv") for file in plan.analysed()]
+    datasets = dict.fromkeys(plan.experiment(name).dataset for name in plan.shown)
+    small = [Path(name) / file for name in datasets for file in ("manifest.json", "splits.json")]
+    wanted = {output / file: into / file for file in single} | {data / file: into / "data" / file for file in small}
+    there = {source: target for source, target in wanted.items() if source.exists()}
+    for source in there:
+        check(source)
+    for source, target in there.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    return finished, unfinished
+
+
+def check(path: Path) -> None:
+    """Refuse a file that must not be committed.
+
+    Raises:
+        ValueError: names the file and what is wrong with it.
+    """
+    if (size := path.stat().st_size) > LARGEST:
+        raise ValueError(f"{path} has {size:,} bytes, more than the {LARGEST:,} that are committed; leave its run out")
+    text = path.read_text(encoding="utf-8")
+    private = {"the name of this host": socket.gethostname(), "the name of its user": getpass.getuser()}
+    found = {what: re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for what, name in private.items()}
+    for what, match in {**found, "an absolute path": ABSOLUTE.search(text)}.items():
+        if match:
+            raise ValueError(
+                f"{path} holds {what}, {match[0]!r}; records are committed without: change what config.yaml calls so"
+                " (name files relative to data_root) and make it again"
+            )

@@ -1,0 +1,79 @@
+"""Tables, one file each: `table(frame, told, *, options)` returns a Table from the rows that the module READS.
+
+`told` holds the experiments (identities) and regimes to draw, in order.
+"""
+
+import html
+import importlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from manyexits.artefacts import frames
+from manyexits.files import atomic
+
+STYLE = (
+    "<style>body { font: 13px/1.5 system-ui, sans-serif; margin: 1.5rem; } h2 { font-size: 1rem; }"
+    " table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0;"
+    " border-bottom: 1px solid #ddd; white-space: nowrap; } ul { color: #444; }</style>"
+)
+
+
+@dataclass
+class Table:
+    """A table as data and as people read it."""
+
+    data: pd.DataFrame
+    """Every number, tidy; fractions."""
+    sections: dict[str, pd.DataFrame]
+    """Title -> cells as text; percent."""
+    notes: list[str] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """All sections and notes."""
+        parts = [
+            f"**{title}**\n\n{cells.to_markdown(index=False, disable_numparse=True)}"
+            for title, cells in self.sections.items()
+        ]
+        return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]) + "\n"
+
+    def latex(self) -> str:
+        """All sections as tabular environments with booktabs; notes as comments."""
+        parts = [f"% {title}\n{_latex(cells)}" for title, cells in self.sections.items()]
+        return "\n".join([*parts, *(f"% {note}" for note in self.notes)]) + "\n"
+
+    def page(self) -> str:
+        """All sections and notes as a page of its own, for the report."""
+        parts = [
+            f"<h2>{html.escape(title)}</h2>\n{cells.to_html(index=False, border=0)}"
+            for title, cells in self.sections.items()
+        ]
+        notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in self.notes)
+        return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
+
+
+def _latex(cells: pd.DataFrame) -> str:
+    escaped = cells.map(lambda text: str(text).replace("%", r"\%").replace("_", r"\_").replace("±", r"$\pm$"))
+    escaped.columns = [str(name).replace("%", r"\%").replace("_", r"\_") for name in cells.columns]
+    return escaped.to_latex(index=False, escape=False)
+
+
+def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
+    """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
+    module = importlib.import_module(f"manyexits.artefacts.tables.{settings['name']}")
+    made = module.table(frames.read(module.READS, inputs), settings, **settings["options"])
+    atomic.write_text(output.with_suffix(".md"), made.markdown())
+    atomic.write_text(output.with_suffix(".tex"), made.latex())
+    atomic.write_text(output.with_suffix(".html"), made.page())
+    atomic.write_text(output.with_suffix(".csv"), made.data.to_csv(index=False))
+
+
+def percent(mean: float, std: float = math.nan, signed: bool = False) -> str:
+    """A fraction in percent, with its deviation where there is one; a dash for an empty one."""
+    if math.isnan(mean):
+        return "–"
+    text = f"{100 * mean:{'+' if signed else ''}.2f}"
+    return text if math.isnan(std) else f"{text} ± {100 * std:.2f}"

@@ -1,0 +1,1 @@
+"""What a person types: every verb that no rule calls."""

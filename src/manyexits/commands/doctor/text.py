@@ -1,0 +1,75 @@
+"""A report as text: coloured tables on a terminal, plain lines elsewhere."""
+
+import sys
+
+from manyexits.commands.doctor import DATA, Finding, Report, Target
+
+COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
+
+
+def show(report: Report) -> None:
+    """Print a report, the answer at its end, where the eye lands."""
+    if sys.stdout.isatty() and report.targets:
+        _tables(report)
+    else:
+        print("\n".join(lines(report)))
+
+
+def blocks(report: Report) -> dict[str, list[Finding]]:
+    """All sections, the tables and figures as the last one."""
+    drawn = {"Tables and figures": [_drawn(target) for target in report.targets]} if report.targets else {}
+    return report.sections | drawn
+
+
+def _drawn(target: Target) -> Finding:
+    trained = f"{target.done} of {target.total} trainings are there"
+    if target.done < target.total:
+        trained += f", the rest may take up to {target.hours:,.0f} h by their time limits"
+    what = f"{target.name} ({target.kind.removesuffix('s')})"
+    if target.lacks:
+        return Finding("missing", what, f"lacks {'; '.join(target.lacks)}. {trained}")
+    return Finding("ok", what, f"can be built; {trained}")
+
+
+def answer(report: Report) -> str:
+    """The last line: how much of the study can be built."""
+    able, all_ = sum(not target.lacks for target in report.targets), len(report.targets)
+    others = [
+        finding.what
+        for title, section in report.sections.items()
+        if title != DATA
+        for finding in section
+        if finding.state == "missing"
+    ]
+    built = f"{able} of {all_} tables and figures can be built here."
+    first = built if report.targets else "Which tables and figures can be built is not known yet."
+    return first + (f" First see to: {', '.join(others)}." if others else "")
+
+
+def lines(report: Report) -> list[str]:
+    """Plain lines."""
+    found = []
+    for title, section in blocks(report).items():
+        wide = max(len(finding.what) for finding in section)
+        found += [title, *(f"  {f.state:<8} {f.what:<{wide}}  {f.says}" for f in section), ""]
+    return [*found, answer(report)]
+
+
+def _tables(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = Console(highlight=False)
+    for title, section in blocks(report).items():
+        table = Table(
+            box=None, show_header=False, title=title, title_justify="left", title_style="bold", padding=(0, 1)
+        )
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for finding in section:  # Text, since a path may hold what rich takes for markup
+            table.add_row(Text(finding.state, COLOURS[finding.state]), Text(finding.what), Text(finding.says))
+        terminal.print(table)
+        terminal.print()
+    terminal.print(Text(answer(report), "bold green" if report.complete else "bold red"))

@@ -1,0 +1,61 @@
+"""The verbs that no rule calls: for people at a terminal. Heavy imports stand inside the verbs."""
+
+import argparse
+import json
+
+EXIT_INCOMPLETE = 1
+"""`doctor` misses something that the study needs."""
+
+
+def doctor(chosen: argparse.Namespace) -> int:
+    """tell what is here, what is missing, and which tables and figures could be built; exit code 0: all of them, data
+    that the hub may be asked for included; 1: something is missing; 2: the configuration is not valid"""
+    from manyexits.commands import doctor
+    from manyexits.commands.doctor import text
+
+    report = doctor.examine(chosen.config)
+    text.show(report)
+    return 0 if report.complete else EXIT_INCOMPLETE
+
+
+def settings(chosen: argparse.Namespace) -> None:
+    """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
+    from manyexits.study import resolve
+    from manyexits.study.plan import load
+
+    plan = load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
+    if chosen.run_name not in known:
+        from manyexits.study.components import nearest
+
+        raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
+    experiment, regime, seed = chosen.run_name.split("/")
+    names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
+    entry = plan.experiment(experiment)
+    told = {"prepare": json.loads(plan.settings("prepare", dataset=entry.dataset))}
+    if pretrained_weights := plan.study.backbones[entry.backbone].weights:
+        told["weights"] = json.loads(plan.settings("weights", weights=pretrained_weights))
+    if phase_1 := plan.pretrained(experiment, regime):
+        told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
+    for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
+        told[stage] = json.loads(plan.settings(stage, **names))
+    print(json.dumps(told, indent=2))
+
+
+def schema(chosen: argparse.Namespace) -> None:
+    """print the JSON schema of config.yaml"""
+    from manyexits.study.schema import schema
+
+    print(json.dumps(schema(), indent=1))
+
+
+def gather(chosen: argparse.Namespace) -> None:
+    """copy the records of finished runs, without weights, to where they can be committed"""
+    from manyexits.artefacts import gather
+    from manyexits.study import resolve
+    from manyexits.study.plan import load
+
+    plan = load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    finished, unfinished = gather.gather(plan, chosen.into)
+    print(f"{len(finished)} of {len(finished) + len(unfinished)} trainings are in {chosen.into}")
+    print("".join(f"not finished: {folder}\n" for folder in unfinished), end="")

@@ -1,0 +1,78 @@
+"""CIFAR-100 (Krizhevsky, 2009): the publisher's binary archive, or the hub's copy."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from manyexits.data.archives import Members, locate, missing
+from manyexits.data.hub import Hub
+from manyexits.data.photographs import view
+from manyexits.data.raw import Part, Raw
+
+TITLE = "CIFAR-100"
+FOLDER = "cifar-100-binary"
+HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
+LICENCE = "none stated by the publisher"
+SIZE = "161 MB"
+IMAGES = 60_000
+SIDE = 32
+RECORD = 2 + 3 * SIDE**2
+"""Bytes of a record: coarse label, fine label, then red, green and blue planes of 32 x 32."""
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return path, FOLDER
+
+
+def load(
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    path: str = "cifar-100-binary.tar.gz",
+    pixels: Annotated[int, Field(ge=1)] = 32,
+    hub_id: str = "uoft-cs/cifar100",
+) -> Raw:
+    """The official parts with fine labels, scaled to `pixels` (bicubic).
+
+    Raises:
+        ValueError: when it is missing or damaged.
+    """
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, places(path), HOME)
+    if found is None and hub:
+        return Hub(hub_id, "img", "fine_label", ("train", "test"), absent).small(LICENCE, partial(view, pixels=pixels))
+    if found is None:
+        raise absent
+    members = Members(found)
+    prefix = "" if found.is_dir() else f"{FOLDER}/"
+    names = members.text(f"{prefix}fine_label_names.txt").split()
+    train, test = (_records(members, f"{prefix}{part}.bin", len(names), pixels) for part in ("train", "test"))
+    return Raw(train, test, names, members.describe(), LICENCE)
+
+
+def _records(members: Members, name: str, classes: int, pixels: int) -> Part:
+    data = np.frombuffer(members.read(name), dtype=np.uint8)
+    if len(data) == 0 or len(data) % RECORD:
+        raise ValueError(
+            f"{members.path}: {name} has {len(data)} bytes, no multiple of {RECORD}; it is damaged, get it again"
+        )
+    records = data.reshape(-1, RECORD)
+    labels = records[:, 1].astype(np.int64)
+    if labels.max() >= classes:
+        raise ValueError(
+            f"{members.path}: {name} holds label {labels.max()}, but there are names for {classes} classes;"
+            " it is damaged, get it again"
+        )
+    images = records[:, 2:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    if pixels == SIDE:
+        return Part(np.ascontiguousarray(images), labels)
+    scaled = np.empty((len(images), pixels, pixels, 3), dtype=np.uint8)
+    for place, image in enumerate(images):
+        scaled[place] = view(Image.fromarray(image), pixels)
+    return Part(scaled, labels)

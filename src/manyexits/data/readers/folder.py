@@ -1,0 +1,81 @@
+"""Any folder or archive of class folders, by its path in config.yaml: photographs of any size and format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from sklearn.model_selection import train_test_split
+
+from manyexits.data.archives import Members, locate, missing
+from manyexits.data.collection import Listed, by_class, collect
+from manyexits.data.raw import Raw
+
+TITLE = "the folder of photographs"
+HOME = "whoever took them"
+LICENCE = "not known; whoever took the photographs can tell"
+SIZE = "unknown"
+IMAGES = None
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie: below data_root, or anywhere if the path is absolute."""
+    return (path,)
+
+
+def load(
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    path: str,
+    train: str = "train",
+    test: str | None = None,
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None,
+    pixels: Annotated[int, Field(ge=1)] = 224,
+    store: Literal["arrays", "index"] = "arrays",
+    damaged: Literal["refuse", "skip"] = "refuse",
+) -> Raw:
+    """Square views of photographs whose class is the folder that they lie in.
+
+    Args:
+        root: folder of the publishers' files.
+        hub: not used, nobody else has them.
+        workers: threads that decode.
+        path: folder or archive below root, or an absolute path.
+        train, test: folders of class folders inside it; null: `val`.
+        test_share: for photographs without a test part, in place of `test`: the share of `train` that is set aside for
+            it, stratified, seed 42 [O]. `train: ""` then names the folder itself.
+        pixels, store, damaged: as for Imagenette.
+
+    Raises:
+        ValueError: when it is missing or damaged.
+    """
+    if test and test_share:
+        raise ValueError("test and test_share both tell the test part; remove one of them from the dataset's entry")
+    second = f"{test or 'val'}/"
+    found = locate(root, places(path))
+    if found is None:
+        raise missing(TITLE, root, places(path), HOME)
+    members = Members(found)
+    first = f"{train}/" if train else ""
+    classes = members.folders(first)
+    if not classes:
+        raise ValueError(f"{found} holds no class folders in {first or 'it'}; name the right folder as train or path")
+    if not test_share and not members.folders(second):
+        raise ValueError(f"{found} holds no class folders in {second}; name another as test, or set test_share")
+    listed = by_class(members, first, classes)
+    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, second, classes))
+    return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+
+
+def _drawn(listed: Listed, share: float) -> tuple[Listed, Listed]:
+    """Training and test part of photographs that come without."""
+    try:
+        places = train_test_split(
+            np.arange(len(listed.names)), test_size=share, stratify=listed.labels, random_state=42
+        )
+    except ValueError as error:
+        raise ValueError(f"test_share {share:g} of {len(listed.names)} photographs cannot be drawn: {error}") from error
+    first, second = (listed.at(sorted(part.tolist())) for part in places)
+    return first, second

@@ -1,0 +1,135 @@
+"""ImageNet-1k (ILSVRC2012, Russakovsky et al., 2015): folders of photographs and the publisher's devkit, or the hub's
+copy.
+
+The folder holds train/<wnid>/*.JPEG, val/*.JPEG (or val/<wnid>/*.JPEG) and the devkit, extracted or as its archive. The
+publisher's test part has no public labels; its validation part is the test split (PAPER.md, section 1).
+"""
+
+import io
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from manyexits.data.archives import DAMAGE, Members, locate, missing
+from manyexits.data.collection import Listed, by_class, collect
+from manyexits.data.hub import Hub
+from manyexits.data.photographs import SUFFIXES
+from manyexits.data.raw import Raw
+
+TITLE = "ImageNet-1k"
+HOME = "https://www.image-net.org (ILSVRC2012: training images, validation images, devkit for tasks 1 and 2)"
+LICENCE = "ImageNet terms of access (non-commercial research)"
+SIZE = "138 GB + 6.3 GB + 2.5 MB"
+IMAGES = 1_331_167
+"""Of the training and the validation part; those of the test part have no labels."""
+DEVKIT = "ILSVRC2012_devkit_t12"
+KITS = (DEVKIT, f"{DEVKIT}.tar.gz")
+ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return (path,)
+
+
+def lacking(found: Path) -> str | None:
+    """What the folder lacks before it can be read: a part that is missing or still packed."""
+    for part, archive in ARCHIVES.items():
+        if (found / part).exists():
+            continue
+        if (found / archive).exists():
+            return (
+                f"{found / archive} is still packed; unpack it into {found / part}"
+                " (the training archive holds an archive of its own for each class folder)"
+            )
+        return f"{found} holds no folder {part}; it is incomplete, get {archive} and unpack it there"
+    if locate(found, KITS) is None:
+        return str(missing("ImageNet's devkit", found, KITS, HOME))
+    return None
+
+
+def load(
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    path: str = "imagenet",
+    pixels: Annotated[int, Field(ge=1)] = 224,
+    store: Literal["arrays", "index"] = "index",
+    damaged: Literal["refuse", "skip"] = "refuse",
+    hub_id: str = "ILSVRC/imagenet-1k",
+) -> Raw:
+    """Square views of 1,000 classes, numbered by their sorted WordNet ids as everywhere.
+
+    Args:
+        root, hub, workers: as for every dataset.
+        path: folder below root.
+        pixels, store, damaged: as for Imagenette; an index by default, since the array would take 200 GB.
+        hub_id: the hub's name of it, for whoever has been given access there.
+
+    Raises:
+        ValueError: when it is missing, incomplete or damaged.
+    """
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, [f"{path}/train", f"{path}/val", f"{path}/{DEVKIT}.tar.gz"], HOME)
+    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    if found is None and hub:
+        copy = Hub(hub_id, "image", "label", ("train", "validation"), absent)
+        return keep(copy, copy.train, copy.test, copy.class_names)
+    if found is None:
+        raise absent
+    if reason := lacking(found):
+        raise ValueError(reason)
+    members = Members(found)
+    words, truth = _devkit(found)
+    classes = sorted(words)
+    train = by_class(members, "train/", classes)
+    test = by_class(members, "val/", classes) if members.folders("val/") else _flat(members, truth, classes)
+    return keep(members, train, test, [words[wnid] for wnid in classes])
+
+
+def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:
+    """WordNet id -> words of the 1,000 classes, and the WordNet id of every validation image in order."""
+    kit = locate(found, KITS)
+    assert kit is not None, "load has looked"
+    members = Members(kit)
+    prefix = "" if kit.is_dir() else f"{DEVKIT}/"
+    synsets = _synsets(members, f"{prefix}data/meta.mat")
+    name = f"{prefix}data/ILSVRC2012_validation_ground_truth.txt"
+    try:
+        truth = [synsets[int(line)][0] for line in members.text(name).split()]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{kit}: {name} cannot be read ({error}); get the devkit again") from error
+    return dict(synsets.values()), truth
+
+
+def _synsets(members: Members, name: str) -> dict[int, tuple[str, str]]:
+    """ILSVRC2012 id -> WordNet id and words of the leaves of the hierarchy, which are the classes."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    data = members.read(name)
+    try:
+        rows: Any = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"]
+        leaves = rows[rows["num_children"] == 0]
+        return {
+            int(number): (str(wnid), str(words))
+            for number, wnid, words in zip(leaves["ILSVRC2012_ID"], leaves["WNID"], leaves["words"], strict=True)
+        }
+    except (*DAMAGE, OSError, MatReadError, LookupError, TypeError) as error:
+        raise ValueError(f"{members.path}: {name} cannot be read ({error}); get the devkit again") from error
+
+
+def _flat(members: Members, truth: list[str], classes: list[str]) -> Listed:
+    """The validation images of one folder, whose classes stand in the devkit in the order of their names."""
+    names = [name for name in members.names("val/") if name.lower().endswith(SUFFIXES)]
+    if len(names) != len(truth):
+        raise ValueError(
+            f"{members.path}/val holds {len(names)} images, but the devkit's ground truth has {len(truth)} lines;"
+            " it is incomplete, get it again"
+        )
+    number = {wnid: index for index, wnid in enumerate(classes)}
+    return Listed(names, np.array([number[wnid] for wnid in truth], dtype=np.int64))

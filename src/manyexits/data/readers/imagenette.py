@@ -1,0 +1,88 @@
+"""Imagenette (Howard, 2019): ten easy classes of ImageNet, as the publisher's archive or its extracted tree, or the
+hub's copy. All releases (full size, 320 px, 160 px) have the same layout; name another one by `path`.
+
+The publisher has no test part; its validation part is the test split (PAPER.md, section 1).
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from manyexits.data.archives import Members, locate, missing
+from manyexits.data.collection import by_class, collect
+from manyexits.data.hub import Hub
+from manyexits.data.raw import Raw
+
+TITLE = "Imagenette"
+HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
+LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
+SIZE = "1.5 GB (326 MB at 320 px, 94 MB at 160 px)"
+IMAGES = 13_394
+CLASSES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+
+
+def places(path: str) -> tuple[str, ...]:
+    """Where it may lie below data_root."""
+    return tuple(dict.fromkeys([path, path.removesuffix(".tgz").removesuffix(".tar.gz")]))
+
+
+def load(
+    root: Path,
+    hub: bool,
+    workers: int = 1,
+    *,
+    path: str = "imagenette2.tgz",
+    pixels: Annotated[int, Field(ge=1)] = 224,
+    per_class: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = None,
+    store: Literal["arrays", "index"] = "arrays",
+    damaged: Literal["refuse", "skip"] = "refuse",
+    hub_id: str = "frgfm/imagenette",
+    hub_form: str = "full_size",
+) -> Raw:
+    """Square views of its photographs.
+
+    Args:
+        root, hub, workers: as for every dataset.
+        path: archive or folder below root.
+        pixels: side of the view: the short side is scaled to it, the centre cut out.
+        per_class: a subset, the first training and test photographs of each class by name; null: all.
+        store: arrays holds all views; an index leaves the photographs where they are, for workers to decode.
+        damaged: whether photographs that cannot be read end the preparation or are left out, named in the manifest.
+        hub_id, hub_form: the hub's name of the dataset and of the release with the largest photographs.
+
+    Raises:
+        ValueError: when it is missing, incomplete or damaged, or per_class asks for more than there are.
+    """
+    found = locate(root, places(path))
+    absent = missing(TITLE, root, places(path), HOME)
+    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    if found is None and hub and per_class:
+        raise ValueError(f"{absent}; the hub's copy has no photographs by name, which per_class stands on")
+    if found is None and hub:
+        copy = Hub(hub_id, "image", "label", ("train", "validation"), absent, hub_form)
+        return keep(copy, copy.train, copy.test, copy.class_names)
+    if found is None:
+        raise absent
+    members = Members(found)
+    tops = ["", *(f"{name}/" for name in members.folders())]
+    top = next((top for top in tops if members.folders(f"{top}train/")), "")
+    train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
+    if per_class:
+        try:
+            train, test = train.first(per_class[0]), test.first(per_class[1])
+        except ValueError as error:
+            raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
+    return keep(members, train, test, list(CLASSES.values()))

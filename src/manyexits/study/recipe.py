@@ -1,0 +1,125 @@
+"""Recipes: how one phase is trained, and what its job asks of a cluster.
+
+Origin marks (P paper, C the authors' code, L literature, O our decision) stand beside every value, in the mapping
+`origin`; what a recipe leaves at the defaults below is O.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from manyexits.study.fields import NotNegative, Positive, Share, Strict
+
+REMOVE = "remove it; where it is inherited, set it to null, and its mark in origin"
+
+
+class Resources(Strict):
+    """What a job asks of Slurm. Changing it never retrains."""
+
+    minutes: Positive = 720
+    """Time limit of a training job in minutes; a run that comes near it saves and goes on in the next attempt."""
+    memory_gib: Positive = 16
+    """Main memory of a training job in GiB; grows with the attempt, to at most twice."""
+    threads: Positive = 8
+    """CPU threads of a training job."""
+
+
+class Recipe(Resources):
+    """How one phase is trained. Flat, and never overridden inline."""
+
+    optimizer: Literal["adamw", "sgd"]
+    """torch.optim.AdamW or SGD."""
+    lr: Annotated[float, Field(gt=0)]
+    """Learning rate at the start of the phase."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of SGD."""
+    weight_decay: NotNegative = 0.0
+    """Decoupled weight decay of AdamW, L2 penalty of SGD."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over the epoch limit, per step."""
+    lr_min: NotNegative = 0.0
+    """Learning rate at the end of the cosine."""
+    clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; null: no clipping."""
+    batch: Positive
+    """Effective batch: images per optimiser step, over all devices."""
+    devices: Positive = 1
+    """Number of GPUs (ranks) that share the effective batch."""
+    per_device_batch: Positive | None = None
+    """Images per device and pass; null: batch / devices. Smaller values accumulate gradients."""
+    epochs: Positive
+    """Epoch limit."""
+    patience: Positive
+    """Epochs without improvement of any learning exit after which the phase stops."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Mixed precision of forward and backward."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the target that is spread over all classes."""
+    crop_padding: Annotated[int, Field(ge=0)] = 0
+    """Random crop after zero padding by so many pixels; 0: off."""
+    resized_crop: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Random part of each image, of 3:4 to 4:3, scaled to the view: the least share of the area; null: off."""
+    flip: bool = False
+    """Random horizontal flip with probability 1/2."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Random rotation by up to so many degrees either way; 0: off."""
+    contrast: NotNegative = 0.0
+    """Random contrast: its factor differs from 1 by up to so much; 0: off."""
+    trivial_augment: bool = False
+    """TrivialAugmentWide (Mueller and Hutter, 2021)."""
+    erasing: Share = 0.0
+    """Probability of random erasing (Zhong et al., 2020)."""
+    mixup: NotNegative = 0.0
+    """alpha of Mixup's Beta distribution; 0: off."""
+    cutmix: NotNegative = 0.0
+    """alpha of CutMix's Beta distribution; 0: off."""
+    mix_per: Literal["batch", "element"] = "batch"
+    """Whether a whole batch is mixed alike, or each image by numbers of its own."""
+    mix_probability: Share = 1.0
+    """Probability that a batch, or an image, is mixed."""
+    mix_switch: Share = 0.5
+    """Probability of CutMix where both are on."""
+    cache_gib: NotNegative = 4.0
+    """A frozen backbone's features are computed once if nothing is random and they fit this many GiB."""
+    origin: dict[str, Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]] = {}
+    """Field -> origin mark, optionally followed by the place (e.g. `P E.1`)."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Recipe":
+        per_device = self.per_device_batch or self.batch // self.devices
+        if per_device == 0 or self.batch % (self.devices * per_device):
+            raise ValueError(
+                f"batch {self.batch} cannot be divided by {self.devices} devices x {per_device or 1} images;"
+                " choose a multiple, or other 'devices' or 'per_device_batch'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> "Recipe":
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"'momentum' belongs to sgd, and the optimizer is {self.optimizer}; {REMOVE}")
+        if self.lr_min and self.schedule == "constant":
+            raise ValueError(f"'lr_min' is the end of a cosine, and the schedule is constant; {REMOVE}")
+        if self.lr_min > self.lr:
+            raise ValueError(f"'lr_min' {self.lr_min:g} is larger than 'lr' {self.lr:g}; lower it")
+        return self
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> "Recipe":
+        if self.crop_padding and self.resized_crop:
+            raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _marked(self) -> "Recipe":
+        marked = set(self.origin)
+        stated = self.model_fields_set - set(Resources.model_fields) - {"origin"}
+        if missing := sorted(stated - marked):
+            raise ValueError(f"'origin' lacks a mark (P, C, L or O) for {', '.join(missing)}")
+        if unknown := sorted(marked - stated):
+            raise ValueError(f"'origin' marks {', '.join(unknown)}, which the recipe does not state")
+        return self
+
+    def science(self) -> dict[str, Any]:
+        """The settings that can change a result: all but resources and marks."""
+        return self.model_dump(exclude={*Resources.model_fields, "origin"})

@@ -1,0 +1,171 @@
+"""Figures draw the numbers of their rows, and look the same in grey."""
+
+import itertools
+
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+
+from manyexits.artefacts import figures
+from manyexits.artefacts.figures import _style, budget_curves, fig3
+from manyexits.files import rows
+
+IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
+TOLD = {"experiments": [IDENTITY], "regimes": ["disjoint", "joint", "mixed"], "options": {}}
+PAIRS = [("disjoint", "joint"), ("disjoint", "mixed"), ("joint", "mixed")]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+def budget_rows(seeds: list[int]) -> list[dict]:
+    """Accuracies that can be told apart: .5 + .1 per regime + .01 per seed + .001 per point."""
+    made = []
+    for (r, regime), seed in itertools.product(enumerate(TOLD["regimes"]), seeds):
+        common = IDENTITY | {"regime": regime, "seed": seed, "split": "test", "n": 50}
+        made.append(common | {"metric": "backbone_cost", "value": 1000, "unit": "FLOPs"})
+        shared = common | {"protocol": "shared", "criterion": "confidence", "metric": "accuracy"}
+        for point in range(5):
+            value = 0.5 + 0.1 * r + 0.01 * seed + 0.001 * point
+            made.append(shared | {"budget": 0.2 * point, "threshold": 0.1, "value": value, "cost": 200 * point})
+        made.append(shared | {"budget": 0.5, "value": 0.9, "cost": 500})
+        made.append(shared | {"budget": 0.1})  # infeasible
+    return made
+
+
+def test_budget_curves_draw_means_over_seeds_against_cost_in_percent(tmp_path):
+    rows.write(tmp_path / "rows.csv", budget_rows([1, 3]))
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
+    (axis,) = [axis for axis in made.axes if axis.get_visible()]
+    curves = [line for line in axis.get_lines() if len(line.get_xdata()) == 5]
+    assert len(curves) == 3
+    for r, curve in enumerate(curves):
+        assert curve.get_xdata() == pytest.approx([0, 20, 40, 60, 80])
+        assert curve.get_ydata() == pytest.approx([100 * (0.52 + 0.1 * r + 0.001 * point) for point in range(5)])
+    bands = [c for c in axis.collections if c.get_paths()]
+    deviation = 100 * np.std([0.01, 0.03], ddof=1)
+    low, high = bands[0].get_paths()[0].vertices[:, 1].min(), bands[0].get_paths()[0].vertices[:, 1].max()
+    assert (low, high) == pytest.approx((52 - deviation, 52.4 + deviation))
+    points = [line for line in axis.get_lines() if list(line.get_xdata()) == [50.0]]
+    assert len(points) == 3  # the feasible budget of each regime; the infeasible one has no point
+    assert axis.get_xlabel() == "mean cost (% of the backbone's FLOPs)"
+
+
+def test_one_seed_has_no_band_and_says_so(tmp_path):
+    rows.write(tmp_path / "rows.csv", budget_rows([1]))
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
+    assert any("one seed" in text.get_text() for text in made.axes[0].texts)
+
+
+def connectivity(seeds: list[int], control: bool) -> pd.DataFrame:
+    """A bowl of a plane, arches as lines."""
+    made = []
+    for seed in seeds:
+        common = {"experiment": "small", "variant": "", "seed": seed}
+        for x, y, exit_ in itertools.product((0.0, 1.0, 2.0), (0.0, 1.0, 2.0), (1, 2)):
+            for metric, value in (("train_loss", 0.1 + x**2 + y**2), ("test_accuracy", 1 / (1 + x + y))):
+                made.append(common | {"part": "plane", "x": x, "y": y, "exit": exit_, "metric": metric, "value": value})
+        for regime, place in zip(("disjoint", "joint", "mixed"), ((0.5, 1.5), (1.5, 0.0), (0.0, 0.0)), strict=True):
+            made.append(common | {"part": "anchor", "first": regime, "x": place[0], "y": place[1]})
+        for first, second in PAIRS:
+            made += between(common, first, second, seed)
+    if control:
+        made += between({"experiment": "small", "variant": "", "seed": 1}, "disjoint", "disjoint", 2)
+    return pd.DataFrame(made)
+
+
+def between(common: dict, first: str, second: str, second_seed: int) -> list[dict]:
+    ends = common | {"first": first, "second": second, "second_seed": second_seed, "n": 9}
+    made = [
+        ends | {"part": "line", "t": t, "exit": exit_, "metric": "train_loss", "value": 0.1 + t * (1 - t)}
+        for t in (0.0, 0.5, 1.0)
+        for exit_ in (1, 2)
+    ]
+    return made + [ends | {"part": "barrier", "exit": k, "metric": "barrier", "value": 0.25 * k} for k in (1, 2)]
+
+
+def test_figure_3_shows_the_three_regimes_on_every_plane_and_every_pair_as_a_line():
+    made = fig3.figure(connectivity([1, 2], control=True), TOLD)
+    titles = [axis.get_title() for axis in made.axes]
+    assert [t for t in titles if "last exit: training loss (nats)" in t]
+    planes = [axis for axis in made.axes if axis.get_xlabel() == "distance (mixed to joint)" and axis.get_visible()]
+    assert len(planes) == 4  # two exits, loss and accuracy
+    for axis in planes:
+        assert {text.get_text() for text in axis.texts} == {"disjoint", "joint", "mixed"}
+    lines = next(axis for axis in made.axes if "between runs" in axis.get_title())
+    assert len(lines.get_lines()) == 3 * 2 + 1
+    labels = {text.get_text() for text in lines.get_legend().get_texts()}
+    assert labels == {"disjoint – joint", "disjoint – mixed", "joint – mixed", "control: disjoint, two seeds"}
+
+
+def test_figure_3_says_when_there_is_no_control():
+    made = fig3.figure(connectivity([1], control=False), TOLD)
+    assert any(text.get_text() == "no control: one seed" for axis in made.axes for text in axis.texts)
+
+
+def test_a_flat_surface_can_be_drawn():
+    frame = connectivity([1], control=False)
+    frame.loc[frame["part"] == "plane", "value"] = 1.0
+    fig3.figure(frame, TOLD)
+
+
+def test_equal_rows_give_equal_files(tmp_path):
+    rows.write(tmp_path / "rows.csv", budget_rows([1, 2]))
+    settings = TOLD | {"name": "budget_curves"}
+    for name in ("a", "b"):
+        figures.draw(settings, [tmp_path / "rows.csv"], tmp_path / f"{name}.pdf")
+    for suffix in ("pdf", "png", "svg"):
+        first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("a", "b"))
+        assert first == second
+        assert len(first) > 5_000
+
+
+def lightness(colour: str) -> float:
+    """Relative luminance (WCAG 2.1)."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_regimes_differ_in_grey_in_line_and_in_marker():
+    looks = _style.looks(["disjoint", "joint", "mixed"], {})
+    for first, second in itertools.combinations(looks.values(), 2):
+        assert abs(lightness(first.colour) ** (1 / 2.2) - lightness(second.colour) ** (1 / 2.2)) > 0.2
+        assert first.line != second.line
+        assert first.marker != second.marker
+
+
+def test_further_regimes_have_looks_of_their_own_and_colours_can_be_chosen():
+    looks = _style.looks(["mixed", "alternating", "late"], {"mixed": "#123456"})
+    assert looks["mixed"].colour == "#123456"
+    assert len({look.colour for look in looks.values()}) == 3
+
+
+def test_with_many_seeds_every_line_between_runs_runs_forward():
+    frame = connectivity([1, 2, 3], control=False)
+    controls = [
+        between({"experiment": "small", "variant": "", "seed": first}, "disjoint", "disjoint", second)
+        for first, second in itertools.combinations((1, 2, 3), 2)
+    ]
+    made = fig3.figure(pd.concat([frame, *map(pd.DataFrame, controls)], ignore_index=True), TOLD)
+    lines = next(axis for axis in made.axes if "between runs" in axis.get_title()).get_lines()
+    assert len(lines) == 3 * 3 + 3
+    assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
+
+
+def test_without_a_plane_the_panels_say_so():
+    frame = connectivity([1], control=False)
+    made = fig3.figure(frame[~frame["part"].isin(["plane", "anchor"])], TOLD)
+    assert any("no plane" in text.get_text() for axis in made.axes for text in axis.texts)
+
+
+def test_a_loss_that_overflows_at_a_corner_leaves_the_rest_of_the_plane():
+    frame = connectivity([1], control=False)
+    frame.loc[frame.index[frame["part"] == "plane"][0], "value"] = np.inf
+    made = fig3.figure(frame, TOLD)
+    made.canvas.draw()

@@ -1,0 +1,82 @@
+"""Every artefact has a caption of its own, filled with what the study says."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from docutils.core import publish_parts
+
+from manyexits.artefacts import captions
+
+
+@pytest.fixture
+def rendered(root, tmp_path, monkeypatch, prepared, request):
+    """A function: name of a plan's fixture -> (kind, name) -> caption."""
+    monkeypatch.chdir(tmp_path)
+
+    def render(which: str) -> dict[tuple[str, str], str]:
+        plan = request.getfixturevalue(which)
+        for dataset in plan.study.datasets:
+            Path(plan.study.data, dataset).mkdir(parents=True, exist_ok=True)
+            shutil.copy(prepared / "manifest.json", Path(plan.study.data, dataset))
+        pairs = [(kind, name) for name, kinds in plan.artefacts.items() for kind in kinds]
+        return {pair: captions.caption(root, plan, *pair) for pair in pairs}
+
+    return render
+
+
+@pytest.mark.parametrize("which", ["plan", "demo"])
+def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
+    plan, found = request.getfixturevalue(which), rendered(which)
+    assert len(found) >= 4
+    own = {pair: text.split("What it is made from:")[0] for pair, text in found.items()}
+    assert len(set(own.values())) == len({text.splitlines()[0] for text in own.values()}) == len(found)
+    for (kind, name), text in found.items():
+        assert len(own[kind, name]) > 300
+        for experiment in plan.drawn(kind, name):
+            assert f"- {experiment}: " in text
+        assert "n = 144 training, 36 validation and 60 test images" in text  # those of the manifest
+        assert "test split" in own[kind, name] or "training images" in own[kind, name]
+        assert f"``{plan.read_by(kind, name)[0]}``" in text
+
+
+@pytest.mark.parametrize("which", ["plan", "demo"])
+def test_captions_are_valid_markup(rendered, which):
+    for text in rendered(which).values():
+        body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert "{{" not in body
+        assert body.startswith("<p><strong>")
+
+
+def test_captions_follow_the_study(rendered):
+    assert "7 × 7 points" in rendered("demo")["figures", "fig3"]
+    assert "Budgets (25 %, 50 %, 75 %, 100 %)" in rendered("plan")["tables", "table1"]
+
+
+def test_the_report_lists_every_artefact_under_one_label(root, raw):
+    """Two labels with as many values as results make Snakemake's page fail, silently and blank."""
+    from snakemake.iocontainers import Wildcards
+
+    from manyexits.wiring import Wiring
+
+    label = Wiring(raw).labels(root, "tables")(Wildcards(fromdict={"name": "table1"}))
+    assert label == {"table": "table1: Accuracy at every budget, beside the paper's"}
+
+
+def test_no_caption_is_left_over(root, plan):
+    pairs = {(kind, name) for name, kinds in plan.artefacts.items() for kind in kinds}
+    files = {
+        (kind, path.stem) for kind in ("tables", "figures") for path in (root / "workflow/report" / kind).iterdir()
+    }
+    assert files == pairs
+
+
+def test_a_missing_caption_is_one_sentence_with_its_remedy(tmp_path):
+    with pytest.raises(ValueError, match=r"tables\.new has no caption; write workflow/report/tables/new\.rst"):
+        captions.title(tmp_path, "tables", "new")
+
+
+def test_a_missing_manifest_is_named(root, tmp_path, monkeypatch, plan):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"data/cifar100/manifest\.json is missing"):
+        captions.caption(root, plan, "tables", "table1")

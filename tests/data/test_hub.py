@@ -1,0 +1,209 @@
+"""The hub's layout, read through its client without a network: small images, and photographs left in its cache."""
+
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import publishers
+import pytest
+
+from manyexits.data import hub, images
+from manyexits.data import prepared as dataset
+from manyexits.data.hub import Hub
+from manyexits.data.readers import imagenet
+
+ABSENT = ValueError("Pictures is missing: looked for /there/pictures; get it from example.org")
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """The hub's client without a network and with an empty cache; the list of attempts to connect."""
+    import datasets
+    import huggingface_hub.constants
+
+    attempts = []
+    connect = socket.socket.connect
+
+    def watched(self, address):
+        if self.family == socket.AF_UNIX:  # how workers hand over what they have decoded
+            connect(self, address)
+        else:
+            attempts.append(address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return attempts
+
+
+def from_hub(identifier):
+    return Hub(str(identifier), "image", "label", ("train", "test"), ABSENT).small("none")
+
+
+def refused(identifier, *phrases):
+    with pytest.raises(ValueError, match=re.escape(str(identifier))) as caught:
+        from_hub(identifier)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(phrase in message for phrase in phrases), message
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_sentence_about_the_missing_files(offline):
+    refused("somebody/pictures", str(ABSENT), "could not be read either")
+    assert offline == []
+
+
+def test_a_split_that_the_hub_does_not_have_is_refused(offline, tmp_path):
+    folder = publishers.write_hub(
+        tmp_path / "hub", {"train": [(np.zeros((2, 2, 3), np.uint8), 0)]}, "image", "label", "a"
+    )
+    refused(folder, str(ABSENT), "could not be read either")
+
+
+def test_images_of_several_modes_from_the_hub_become_rgb(offline, tmp_path):
+    colour, grey = np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.arange(9, dtype=np.uint8).reshape(3, 3)
+    splits = {"train": [(colour, 1), (grey, 0)], "test": [(grey, 1)]}
+    raw = from_hub(publishers.write_hub(tmp_path / "hub", splits, "image", "label", ["one", "two"]))
+    assert np.array_equal(raw.train.images, np.stack([colour, np.stack([grey] * 3, axis=-1)]))
+    assert np.array_equal(raw.test.images[0], np.stack([grey] * 3, axis=-1))
+    assert raw.train.labels.tolist() == [1, 0]
+    assert raw.train.labels.dtype == np.int64
+    assert raw.class_names == ["one", "two"]
+
+
+def test_other_columns_of_the_hub_are_refused(offline, tmp_path):
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "img", "label", "a")
+    refused(folder, "has the columns img, label, not image and label", "hub_id in config.yaml")
+
+
+def test_labels_of_the_hub_without_names_are_refused(offline, tmp_path):
+    import datasets
+
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    for path in (folder / "data").iterdir():
+        datasets.Dataset.from_parquet(str(path)).cast_column("label", datasets.Value("int64")).to_parquet(path)
+    refused(folder, "has no names of classes in its column label", "hub_id in config.yaml")
+
+
+def test_images_of_several_sizes_from_the_hub_are_refused(offline, tmp_path):
+    rows = [(np.zeros((2, width, 3), np.uint8), 0) for width in (2, 3)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    refused(folder, "has images of 2 sizes", "hub_id in config.yaml")
+
+
+def test_a_damaged_image_from_the_hub_is_refused(offline, tmp_path):
+    import datasets
+
+    rows = [(np.zeros((2, 2, 3), np.uint8), 0)]
+    folder = publishers.write_hub(tmp_path / "hub", {"train": rows, "test": rows}, "image", "label", "a")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a"])})
+    broken = {"image": [{"bytes": b"no image", "path": None}], "label": [0]}
+    datasets.Dataset.from_dict(broken, features=features).to_parquet(folder / "data" / "test-00000-of-00001.parquet")
+    refused(folder, "an image that cannot be read", "hub_id in config.yaml")
+
+
+# -- photographs that stay in the client's cache ----------------------------------------------------------------------
+
+TOLD = {"dataset": "im", "source": "imagenette", "classes": 3, "validation": 0.5, "split_seed": 42, "pixels": 16}
+
+
+@pytest.fixture
+def copy(offline, tmp_path) -> Path:
+    """Photographs of three classes in the hub's layout."""
+    sizes = [(40, 30), (25, 60), (33, 33)]
+
+    def rows(first: int, n: int) -> list:
+        return [(np.asarray(publishers.photograph(first + i, sizes[i % 3])), i % 3) for i in range(n)]
+
+    splits = {"train": rows(0, 12), "validation": rows(100, 6)}
+    return publishers.write_hub(tmp_path / "hub", splits, "image", "label", ["tench", "church", "parachute"])
+
+
+def prepared(copy: Path, folder: Path, **options) -> dataset.Prepared:
+    told = TOLD | {"hub_id": str(copy), "hub_form": "default"} | options
+    dataset.prepare(told, Path("nowhere"), True, folder, 2)
+    return dataset.read(folder, workers=1)
+
+
+def test_an_index_of_the_hubs_copy_gives_the_views_of_the_array(copy, tmp_path):
+    arrays, index = (prepared(copy, tmp_path / store, store=store) for store in ("arrays", "index"))
+    assert index.train.decoded
+    assert not list((tmp_path / "index").rglob("*images*"))
+    for part in ("train", "validation", "test"):
+        pairs = zip(getattr(arrays, part).batches(4), getattr(index, part).batches(4), strict=True)
+        assert all(np.array_equal(a, b) and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+    assert arrays.manifest["photographs_sha256"] == index.manifest["photographs_sha256"]
+    assert index.manifest["class_names"] == ["tench", "church", "parachute"]
+
+
+def test_imagenet_of_the_hub_is_an_index(copy, tmp_path):
+    raw = imagenet.load(Path("nowhere"), True, pixels=16, hub_id=str(copy))
+    assert len(raw.train.images) == 12
+    assert raw.train.images.seen(1, None).shape == (16, 16, 3)
+    assert raw.train.labels.tolist() == [0, 1, 2] * 4
+    assert raw.source == f"hub: {copy}"
+
+
+def test_a_cache_that_was_removed_is_one_sentence(copy, tmp_path):
+    index = prepared(copy, tmp_path / "index", store="index")
+    shutil.rmtree(tmp_path / "cache")
+    images.shard.cache_clear()
+    with pytest.raises(ValueError, match="can no longer be read as it was") as caught:
+        list(index.test.batches(2))
+    assert "prepare it again" in str(caught.value)
+    with pytest.raises(ValueError, match="remove the folder and prepare it again"):
+        dataset.read(tmp_path / "index")
+
+
+def test_shards_are_open_before_workers_start(copy, tmp_path):
+    prepared(copy, tmp_path / "index", store="index")
+    images.shard.cache_clear()
+    dataset.read(tmp_path / "index")
+    assert images.shard.cache_info().currsize == 2  # of the training and the test split
+
+
+def test_a_shard_that_must_not_be_read_is_no_damaged_photograph(copy, tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(hub, "stored", forbidden)
+    with pytest.raises(ValueError, match=r"must not be read; correct its permissions"):
+        prepared(copy, tmp_path / "skipped", damaged="skip")
+
+
+def test_a_column_of_numbers_is_no_column_of_images(offline, tmp_path):
+    import datasets
+
+    for split in ("train", "test"):
+        path = tmp_path / f"hub/data/{split}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        features = datasets.Features({"image": datasets.Value("int64"), "label": datasets.ClassLabel(names=["a"])})
+        datasets.Dataset.from_dict({"image": [3], "label": [0]}, features=features).to_parquet(path)
+    refused(tmp_path / "hub", "has no images in its column image", "hub_id in config.yaml")
+
+
+def broken(copy: Path, content: dict | None) -> None:
+    """Another content of the second photograph in the hub's training split."""
+    import datasets
+
+    (path,) = (copy / "data").glob("train*")
+    split = datasets.Dataset.from_parquet(str(path)).cast_column("image", datasets.Image(decode=False))
+    rows = [row | {"image": content} if n == 1 else row for n, row in enumerate(split)]
+    datasets.Dataset.from_list(rows).cast(split.features).cast_column("image", datasets.Image()).to_parquet(str(path))
+
+
+@pytest.mark.parametrize("content", [{"bytes": b"no image", "path": None}, None])
+@pytest.mark.parametrize("store", ["arrays", "index"])
+def test_damaged_photographs_of_the_hub_are_refused_or_left_out(copy, tmp_path, store, content):
+    broken(copy, content)
+    with pytest.raises(ValueError, match="1 of 18 photographs cannot be read"):
+        prepared(copy, tmp_path / "refused", store=store)
+    manifest = prepared(copy, tmp_path / "skipped", store=store, damaged="skip").manifest
+    (skipped,) = manifest["skipped"]
+    assert skipped.endswith("train.arrow/image/1")
+    assert manifest["n"]["train"] + manifest["n"]["validation"] == 11

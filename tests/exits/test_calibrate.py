@@ -1,0 +1,305 @@
+"""The exact sweep and the three protocols against loops over thresholds and samples, and cells worked out by hand."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from manyexits.exits.calibrate import Scored, choose, geometric, outcome, paper_thresholds, sweep
+
+quick = settings(max_examples=50, deadline=None)
+POINTS = np.linspace(0, 1, 100).tolist()
+GRID = [0.0, POINTS[33], 0.4, 0.5, POINTS[66], 0.9, 1.0]
+"""Few values, so that ties are many; some lie exactly on the authors' thresholds."""
+
+
+@st.composite
+def predictions(draw, signs=(1.0, -1.0), numbers=(*GRID, math.nan), most=6):
+    """Certainty and rightness of up to `most` samples at up to 4 exits, the exits' rising costs, and the sign."""
+    n, k, sign = draw(st.integers(1, most)), draw(st.integers(1, 4)), draw(st.sampled_from(signs))
+    certain = sign * draw(arrays(float, (n, k), elements=st.sampled_from(numbers)))
+    costs = np.cumsum(draw(st.lists(st.integers(1, 9), min_size=k, max_size=k)))
+    return certain, draw(arrays(bool, (n, k))), costs, sign
+
+
+def spent(certain, right, costs, thresholds, inclusive=False):
+    """Mean cost and accuracy, sample by sample."""
+    cost = good = 0
+    for row, answers in zip(certain.tolist(), right.tolist(), strict=True):
+        exit_ = 0
+        while exit_ < len(row) - 1:
+            if row[exit_] > thresholds[exit_] or (inclusive and row[exit_] == thresholds[exit_]):
+                break
+            exit_ += 1
+        cost, good = cost + int(costs[exit_]), good + answers[exit_]
+    return cost / len(certain), good / len(certain)
+
+
+def everywhere(certain):
+    """Thresholds below, on, between and above all values."""
+    values = sorted({-2.0, *certain[~np.isnan(certain)].tolist()})
+    return sorted({*values, *((a + b) / 2 for a, b in itertools.pairwise(values)), values[-1] + 1})
+
+
+@quick
+@given(predictions())
+def test_the_sweep_equals_a_loop_over_thresholds_and_samples(made):
+    certain, right, costs, _ = made
+    thresholds = everywhere(certain)
+    cost, score = sweep(certain, right, costs).at(np.array(thresholds))
+    expected = [spent(certain, right, costs, [t] * (len(costs) - 1)) for t in thresholds]
+    assert list(zip(cost.tolist(), score.tolist(), strict=True)) == expected
+
+
+@quick
+@given(predictions())
+def test_every_entry_of_the_sweep_is_an_outcome_of_its_own(made):
+    certain, right, costs, _ = made
+    swept = sweep(certain, right, costs)
+    assert (np.diff(swept.threshold) > 0).all()
+    assert set(swept.threshold.tolist()) <= {-2.0, *certain.ravel().tolist()}
+    assert (np.diff(swept.cost) >= 0).all()
+    assert swept.cost[-1] == costs[-1]
+    assert swept.score[-1] == right[:, -1].mean()
+
+
+@quick
+@given(predictions())
+def test_the_sweep_is_right_at_the_authors_thresholds(made):
+    certain, right, costs, sign = made
+    thresholds = paper_thresholds(sign)
+    cost, score = sweep(certain, right, costs).at(thresholds)
+    assert sorted((sign * thresholds).tolist()) == POINTS
+    for index in range(100):
+        t = [thresholds[index]] * (len(costs) - 1)
+        assert (cost[index], score[index]) == spent(certain, right, costs, t)
+
+
+@quick
+@given(predictions(), st.floats(0, 40))
+def test_the_best_entry_has_the_highest_score_that_fits_and_of_equal_ones_the_lowest_cost(made, limit):
+    certain, right, costs, _ = made
+    swept = sweep(certain, right, costs)
+    outcomes = [spent(certain, right, costs, [t] * (len(costs) - 1)) for t in everywhere(certain)]
+    fitting = [(score, -cost) for cost, score in outcomes if cost <= limit]
+    best = swept.best(limit)
+    assert (best is None) == (not fitting)
+    if best is not None:
+        assert (swept.score[best], -swept.cost[best]) == max(fitting)
+
+
+def test_the_sweep_of_one_sample_and_one_exit():
+    swept = sweep(np.array([[0.7]]), np.array([[True]]), np.array([5]))
+    assert (swept.cost.tolist(), swept.score.tolist()) == ([5.0], [1.0])
+    assert swept.best(4.9) is None
+    assert swept.best(5) == 0
+
+
+def test_a_lower_certainty_later_on_changes_nothing():
+    swept = sweep(np.array([[0.8, 0.3, 0.9]]), np.array([[True, False, True]]), np.array([1, 2, 4]))
+    assert swept.threshold.tolist() == [-2, 0.8]
+    assert (swept.cost.tolist(), swept.score.tolist()) == ([1, 4], [1, 1])
+
+
+def test_large_costs_are_added_exactly():
+    costs = np.array([10**12 + 1, 2 * 10**12 + 1])
+    swept = sweep(np.full((1000, 2), 0.5), np.ones((1000, 2), dtype=bool), costs)
+    assert swept.cost.tolist() == costs.tolist()
+
+
+# -- geometric --------------------------------------------------------------------------------------------------------
+
+
+def taken(n, k, p):
+    """N * s_k of exits 1..K, exactly."""
+    powers = [Fraction(p, 20) ** j for j in range(1, k + 1)]
+    return [n * power / sum(powers) for power in powers]
+
+
+@quick
+@given(predictions(signs=(1.0,), most=12), st.integers(1, 39))
+def test_geometric_thresholds_take_the_surest_of_those_still_there(made, p):
+    certain, _, _, _ = made
+    n, k = certain.shape
+    numbers = taken(n, k, p)
+    assume(k == 1 or all(number.denominator > 1 for number in numbers))  # else rounding decides
+    free, expected = list(range(n)), []
+    for exit_ in range(k - 1):
+        falling = sorted((c for c in certain[free, exit_].tolist() if not math.isnan(c)), reverse=True)
+        number = math.floor(numbers[exit_])
+        threshold = falling[number - 1] if 0 < number <= len(falling) else math.inf
+        free = [i for i in free if not certain[i, exit_] >= threshold]
+        expected.append(threshold)
+    assert geometric(certain, p / 20).tolist() == expected
+
+
+def test_geometric_thresholds_by_hand():
+    # q = 1, four exits, eight samples: two each. The tie at .8 takes three at exit 1, so that five are left.
+    first = [0.9, 0.8, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
+    second = [1.0, 1.0, 1.0, 0.2, 0.9, 0.6, 0.4, 0.1]
+    certain = np.array([first, second, [0.5] * 8, [1.0] * 8]).T
+    assert geometric(certain, 1.0).tolist() == [0.8, 0.6, 0.5]
+
+
+def test_nobody_leaves_where_the_share_is_empty():
+    assert geometric(np.array([[0.9, 0.8, 1.0]]), 1.0).tolist() == [math.inf, math.inf]
+
+
+def test_nobody_leaves_where_too_few_are_left():
+    # q = 1, three exits, three samples: one each, but the tie takes all three at exit 1
+    assert geometric(np.full((3, 3), 0.5), 1.0).tolist() == [0.5, math.inf]
+
+
+def test_a_confidence_that_is_no_number_is_never_the_surest():
+    certain = np.array([[math.nan, 0.5], [0.9, 0.5], [0.3, 0.5], [0.2, 0.5]])
+    assert geometric(certain, 1.0).tolist() == [0.3]
+
+
+# -- cells ------------------------------------------------------------------------------------------------------------
+
+CERTAIN = np.array([[0.9, 0.95, 0.99], [0.6, 0.8, 0.9], [0.7, 0.75, 0.8], [0.3, 0.5, 0.6]])
+RIGHT = np.array([[1, 1, 1], [0, 1, 1], [1, 0, 1], [0, 0, 1]], dtype=bool)
+COSTS = np.array([1, 3, 6])
+BACKBONE = 5
+# threshold  start  .3   .5   .6   .7   .75  .8   .9   .95
+# cost       1     1.5  2.25 2.75 3.25 4    4.75 5.25 6
+# accuracy   .5    .5   .75  1    .75  1    1    1    1
+KNOWN = Scored(CERTAIN, RIGHT)
+NOISE = Scored(np.array([[0.11, 0.12, 0.13]] * 3), np.zeros((3, 3), dtype=bool))
+PROTOCOLS = ["paper", "shared", "geometric"]
+
+
+def cells(protocol, budgets, validation=KNOWN, test=KNOWN, criterion="confidence", costs=COSTS, backbone=BACKBONE):
+    found = choose(protocol, criterion, budgets, validation, test, costs, backbone)
+    assert [cell["budget"] for cell in found] == [*budgets, "max"]
+    return found
+
+
+def thresholds(*args, **kwargs):
+    return [cell["thresholds"] for cell in cells(*args, **kwargs)]
+
+
+def test_shared_takes_the_best_on_validation_that_fits():
+    # 1.5 ties with 1 in accuracy, and 3.5 would pay for .7, which is worse than .6
+    found = thresholds("shared", [0.1, 0.2, 0.3, 0.5, 0.7], test=NOISE)
+    assert found == [None, [-2, -2], [-2, -2], [0.5, 0.5], [0.6, 0.6], [0.6, 0.6]]
+
+
+def test_paper_takes_the_largest_threshold_that_fits_on_test():
+    found = thresholds("paper", [0.1, 0.2, 0.3, 0.5, 0.7], validation=NOISE)
+    # the largest of 0/99, 1/99, .. below .3, .5, .6 and .75, where the next step would be too dear
+    assert found[0] is None
+    assert [t for t, _ in found[1:]] == pytest.approx([29 / 99, 49 / 99, 59 / 99, 74 / 99, 1])
+    assert all(t == u for t, u in found[1:])
+
+
+def test_geometric_takes_the_best_share_that_fits():
+    # shares (3, 0), (2, 0), (2, 1), (1, 1), (0, 1) of 4 samples cost 2.25, 3.5, 2.75, 4, 5.25; only (3, 0) errs
+    found = thresholds("geometric", [0.1, 0.4, 0.5, 0.7], test=NOISE)
+    assert found == [None, None, [0.6, None], [0.7, 0.8], [0.7, 0.8]]
+
+
+@pytest.mark.parametrize(("budgets", "leaving"), [([], 24), ([77 / 73], 69)])
+def test_geometric_shares_begin_at_a_twentieth_and_end_below_two(budgets, leaving):
+    # exit 1 is right about the 24 surest of 73 alone, exit 2 about all. Only q = 39/20 leaves no more than 24 at
+    # exit 1 (73 / 2.95 = 24.7), and only q = 1/20 as many as 69 (73 / 1.05 = 69.5), which costs (69 + 4 * 2) / 73.
+    certain = np.stack([np.linspace(0.9, 0.1, 73), np.ones(73)], axis=1)
+    known = Scored(certain, np.stack([np.arange(73) < 24, np.ones(73, dtype=bool)], axis=1))
+    cell = cells("geometric", budgets, known, known, costs=np.array([1, 2]), backbone=1)[0]
+    assert cell["thresholds"] == [certain[leaving - 1, 0]]
+
+
+def test_entropy_thresholds_are_the_smallest_that_fit():
+    flipped = Scored(CERTAIN - 1, RIGHT)  # an entropy of 1 - confidence: the same order
+    shared = thresholds("shared", [0.1, 0.2, 0.5, 0.7], validation=flipped, test=NOISE, criterion="entropy")
+    assert shared[:2] == [None, [2, 2]]  # every entropy is below 2
+    assert [s for s, _ in shared[2:]] == pytest.approx([0.5, 0.4, 0.4])
+    paper = thresholds("paper", [0.2, 0.5, 0.7], validation=NOISE, test=flipped, criterion="entropy")
+    assert [s for s, _ in paper] == pytest.approx([70 / 99, 40 / 99, 25 / 99, 0])
+
+
+def test_cells_say_where_and_how_they_were_chosen():
+    for protocol in PROTOCOLS:
+        for cell in cells(protocol, [0.5]):
+            assert (cell["protocol"], cell["criterion"]) == (protocol, "confidence")
+            assert cell["chosen_on"] == ("test" if protocol == "paper" else "validation")
+            assert cell["inclusive"] == (protocol == "geometric")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_without_budgets_there_is_max_alone(protocol):
+    assert len(cells(protocol, [])) == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_one_exit_has_no_threshold_and_one_cost(protocol):
+    one = Scored(np.array([[0.5]]), np.array([[True]]))
+    costs = np.array([7])
+    assert thresholds(protocol, [0.5, 1.0], one, one, costs=costs, backbone=7) == [None, [], []]
+
+
+@pytest.mark.parametrize("protocol", ["shared", "geometric"])
+def test_only_paper_looks_at_test(protocol):
+    budgets = [0.3, 0.5, 0.7]
+    assert cells(protocol, budgets, test=KNOWN) == cells(protocol, budgets, test=NOISE)
+    assert cells(protocol, budgets, KNOWN, KNOWN) != cells(protocol, budgets, NOISE, KNOWN)
+    assert cells("paper", budgets, test=KNOWN) != cells("paper", budgets, test=NOISE)
+    assert cells("paper", budgets, KNOWN, KNOWN) == cells("paper", budgets, NOISE, KNOWN)
+
+
+@quick
+@given(predictions(numbers=GRID))
+def test_without_a_limit_paper_is_the_last_exit(made):
+    certain, right, costs, sign = made
+    scored = Scored(certain, right)
+    (cell,) = choose("paper", "confidence" if sign > 0 else "entropy", [], scored, scored, costs, 1)
+    last = spent(certain, right, costs, [sign * t for t in cell["thresholds"]])
+    assert last == (costs[-1], right[:, -1].mean())
+
+
+@quick
+@given(predictions(), st.floats(0.01, 30))
+@example((np.array([[math.nan, 0.5]]), np.array([[True, True]]), np.array([1, 2]), 1.0), 1.5)
+@example((np.array([[-1.0, -1.0]]), np.array([[True, True]]), np.array([1, 2]), -1.0), 1.5)
+def test_a_cell_fits_and_no_other_threshold_would_be_better(made, budget):
+    certain, right, costs, sign = made
+    scored, criterion = Scored(certain, right), "confidence" if sign > 0 else "entropy"
+    candidates = {"shared": everywhere(certain), "paper": [sign * t for t in POINTS]}
+    for protocol, tried in candidates.items():
+        cell = choose(protocol, criterion, [budget], scored, scored, costs, 1)[0]
+        outcomes = {t: spent(certain, right, costs, [t] * (len(costs) - 1)) for t in tried}
+        fitting = [t for t, (cost, _) in outcomes.items() if cost <= budget]
+        if not fitting:
+            assert cell["thresholds"] is None
+            continue
+        cost, score = spent(certain, right, costs, [sign * t for t in cell["thresholds"]])
+        assert cost <= budget
+        if protocol == "shared":
+            assert (score, -cost) == max((outcomes[t][1], -outcomes[t][0]) for t in fitting)
+        elif len(costs) > 1:
+            assert sign * cell["thresholds"][0] == max(fitting)
+
+
+@quick
+@given(predictions(signs=(1.0,), most=12), st.floats(0.01, 30))
+def test_a_geometric_cell_fits_and_none_of_the_39_would_be_better(made, budget):
+    certain, right, costs, _ = made
+    scored = Scored(certain, right)
+    cell = choose("geometric", "confidence", [budget], scored, scored, costs, 1)[0]
+    tried = [spent(certain, right, costs, geometric(certain, p / 20), inclusive=True) for p in range(1, 40)]
+    fitting = [(score, -cost) for cost, score in tried if cost <= budget]
+    if not fitting:
+        assert cell["thresholds"] is None
+    else:
+        chosen = [math.inf if t is None else t for t in cell["thresholds"]]
+        cost, score = spent(certain, right, costs, chosen, inclusive=True)
+        assert (score, -cost) == max(fitting)
+
+
+def test_an_outcome_is_a_mean_over_samples():
+    assert outcome(np.array([1, 2, 2, 3]), RIGHT, COSTS) == ((1 + 3 + 3 + 6) / 4, 3 / 4)

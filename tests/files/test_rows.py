@@ -1,0 +1,123 @@
+"""Tidy rows survive the way through a CSV file unchanged."""
+
+import numpy as np
+import pytest
+
+from manyexits.artefacts import frames
+from manyexits.files import rows
+
+IDENTITY = {
+    "experiment": "small",
+    "variant": "",
+    "dataset": "digits",
+    "backbone": "tiny",
+    "method": "sdn",
+    "regime": "joint",
+    "seed": 1,
+}
+
+
+def through_file(folder, *many, name="rows.csv"):
+    rows.write(folder / name, [IDENTITY | row for row in many])
+    return rows.read([folder / name])
+
+
+def test_the_columns_come_back_in_order(tmp_path):
+    assert tuple(through_file(tmp_path, {"metric": "accuracy"}).columns) == rows.COLUMNS
+
+
+def test_a_row_comes_back(tmp_path):
+    row = {"split": "test", "protocol": "paper", "criterion": "confidence", "budget": 0.25, "exit": 2}
+    row |= {"threshold": 0.5, "metric": "accuracy", "value": 0.75, "unit": "fraction", "n": 450, "cost": 1730368}
+    found = through_file(tmp_path, row).iloc[0].to_dict()
+    assert found == IDENTITY | row | {"budget": "0.25"}
+
+
+def test_what_is_not_told_is_empty_text_or_no_number(tmp_path):
+    found = through_file(tmp_path, {"metric": "accuracy", "value": None}).iloc[0]
+    for column in ("variant", "split", "protocol", "criterion", "budget", "unit"):
+        assert found[column] == ""
+    for column in ("exit", "threshold", "value", "n", "cost"):
+        assert np.isnan(found[column])
+
+
+def test_a_value_that_is_no_number_is_no_number(tmp_path):
+    found = through_file(tmp_path, {"value": float("nan"), "cost": float("inf")}, {"value": 0.5}).iloc[0]
+    assert np.isnan(found["value"])
+    assert found["cost"] == float("inf")
+
+
+@pytest.mark.parametrize("name", ["1e5", "NA", "nan", "null", "None", "007", "0.50", "True", "a,b", 'say "so"', " "])
+def test_names_stay_text(tmp_path, name):
+    texts = ("experiment", "variant", "dataset", "backbone", "method", "regime", "protocol", "metric", "budget")
+    found = through_file(tmp_path, dict.fromkeys(texts, name)).iloc[0]
+    assert [found[column] for column in texts] == [name] * len(texts)
+    assert len(frames.of(rows.read([tmp_path / "rows.csv"]), {"experiment": name, "variant": name})) == 1
+
+
+@pytest.mark.parametrize("name", ["1e5", "NA", "null"])
+def test_names_stay_text_in_analyses(tmp_path, name):
+    path = tmp_path / "analysis.csv"
+    rows.write(path, [{"experiment": name, "variant": name, "value": 1.5}], ("experiment", "variant", "value", "exit"))
+    found = frames.read("mode_connectivity", [path])
+    assert len(frames.of(found, {"experiment": name, "variant": name})) == 1
+    assert found["value"].tolist() == [1.5]
+    assert np.isnan(found["exit"]).all()
+
+
+def test_an_experiment_without_a_variant_is_found_in_an_analysis(tmp_path):
+    path = tmp_path / "analysis.csv"
+    rows.write(path, [{"experiment": "small", "variant": "", "value": 1}], ("experiment", "variant", "value"))
+    assert len(frames.of(frames.read("mode_connectivity", [path]), {"experiment": "small", "variant": ""})) == 1
+
+
+def test_numbers_keep_all_their_digits(tmp_path):
+    values = np.random.default_rng(0).random(500) * 10.0 ** np.arange(-250, 250)
+    found = through_file(tmp_path, *({"value": float(value), "cost": value} for value in values))
+    assert found["value"].tolist() == values.tolist()
+    assert found["cost"].tolist() == values.tolist()
+
+
+def test_numbers_of_an_analysis_keep_all_their_digits(tmp_path):
+    values = np.random.default_rng(1).random(500)
+    rows.write(tmp_path / "a.csv", [{"value": value} for value in values], ("experiment", "variant", "value"))
+    assert frames.read("numerical_rank", [tmp_path / "a.csv"])["value"].tolist() == values.tolist()
+
+
+def test_files_are_put_one_after_the_other(tmp_path):
+    through_file(tmp_path, {"seed": 2, "value": 0.5}, {"seed": 2, "exit": 1}, name="b.csv")
+    through_file(tmp_path, {"seed": 1, "value": 0.25}, name="a.csv")
+    found = rows.read([tmp_path / "b.csv", tmp_path / "a.csv"])
+    assert found["seed"].tolist() == [2, 2, 1]
+    assert found.index.tolist() == [0, 1, 2]
+
+
+def test_a_file_without_rows_has_its_columns(tmp_path):
+    rows.write(tmp_path / "none.csv", [])
+    assert (tmp_path / "none.csv").read_text() == ",".join(rows.COLUMNS) + "\n"
+    assert len(rows.read([tmp_path / "none.csv"])) == 0
+
+
+def test_an_unknown_column_is_refused_and_nothing_written(tmp_path):
+    with pytest.raises(AssertionError, match=r"unknown columns {'accuracy'}"):
+        rows.write(tmp_path / "rows.csv", [{"accuracy": 1.0}])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["missing", "further", "order"])
+def test_a_file_with_other_columns_is_refused(tmp_path, change):
+    columns = {
+        "missing": rows.COLUMNS[:-1],
+        "further": (*rows.COLUMNS, "colour"),
+        "order": (rows.COLUMNS[1], rows.COLUMNS[0], *rows.COLUMNS[2:]),
+    }[change]
+    path = tmp_path / "old.csv"
+    rows.write(path, [IDENTITY], columns)
+    with pytest.raises(ValueError, match=r"old\.csv has other columns than this version writes; remove it") as refused:
+        rows.read([path])
+    assert "\n" not in str(refused.value)
+
+
+def test_history_has_columns_of_its_own(tmp_path):
+    rows.write(tmp_path / "history.csv", [{"phase": "all", "epoch": 1, "train_loss": None}], rows.HISTORY)
+    assert (tmp_path / "history.csv").read_text().splitlines()[1] == "all,1,,,,,,,"

@@ -1,0 +1,237 @@
+"""What is wrong in a configuration is said in one sentence that names the key and the remedy."""
+
+import pytest
+
+from manyexits.study import resolve
+from manyexits.study.plan import load
+from manyexits.study.refusals import StudyError
+
+
+def refused(raw) -> str:
+    with pytest.raises(StudyError) as caught:
+        load(raw)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_first(raw):
+    raw["sedes"] = [1]
+    assert refused(raw).startswith("sedes: unknown key; valid keys: seeds, ")
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "key", "nearest"),
+    [
+        ("recipes", "quick", "learning_rate", "mixing_rate"),
+        ("experiments", "small", "datset", "dataset"),
+        ("backbones", "tiny", "blok", "block"),
+        ("datasets", "digits", "pixel", "pixels"),
+        ("methods", "sdn", "deph", "depth"),
+        ("placements", "sdn", "share", "shares"),
+        ("figures", "fig3", "colour", "colours"),
+    ],
+)
+def test_an_unknown_key_inside_an_entry_is_named_with_its_place(raw, section, entry, key, nearest):
+    raw[section][entry][key] = 1
+    message = refused(raw)
+    assert message.startswith(f"{section}.{entry}")
+    assert key in message
+    assert "valid keys: " in message
+    if key != "learning_rate":
+        assert message.split("valid keys: ")[1].split(",")[0] == nearest
+
+
+@pytest.mark.parametrize("key", ["dataset", "backbone", "method", "placement"])
+def test_an_unknown_name_lists_the_valid_ones(raw, key):
+    raw["experiments"]["small"][key] = "nothing"
+    assert refused(raw).startswith(f"experiments.small.{key}: there is no 'nothing'; valid names: ")
+
+
+def test_names_are_listed_nearest_first(raw):
+    raw["experiments"]["small"]["regimes"] = ["jiont"]
+    assert "valid names: joint, " in refused(raw)
+
+
+def test_an_unknown_component_is_refused(raw):
+    raw["backbones"]["tiny"]["family"] = "resnets"
+    assert "there is no 'resnets' among the backbones; valid names: resnet" in refused(raw)
+
+
+def test_an_option_of_the_wrong_type_is_refused(raw):
+    raw["backbones"]["tiny"]["width"] = "wide"
+    assert refused(raw).startswith("backbones.tiny.width: ")
+
+
+def test_a_missing_recipe_for_a_phase_is_named(raw):
+    del raw["experiments"]["small"]["recipes"]["heads"]
+    assert "regime disjoint needs a recipe for the phase heads" in refused(raw)
+
+
+def test_a_loop_of_extends_is_refused(raw):
+    raw["recipes"]["quick"]["extends"] = "slow"
+    raw["recipes"]["slow"] = {"extends": "quick"}
+    assert "a loop, quick -> slow -> quick" in refused(raw)
+
+
+def test_an_entry_that_extends_itself_is_a_loop(raw):
+    raw["recipes"]["quick"]["extends"] = "quick"
+    assert "a loop, quick -> quick" in refused(raw)
+
+
+def test_extending_an_unknown_entry_is_refused(raw):
+    raw["experiments"]["other"] = {"extends": "smal"}
+    assert refused(raw).startswith("experiments.other.extends: there is no 'smal'; valid names: small")
+
+
+@pytest.mark.parametrize(("batch", "devices", "per_device"), [(130, 4, None), (128, 1, 48), (2, 4, None)])
+def test_a_batch_that_the_devices_cannot_divide_is_refused(raw, batch, devices, per_device):
+    raw["recipes"]["quick"] |= {"batch": batch, "devices": devices, "per_device_batch": per_device}
+    raw["recipes"]["quick"]["origin"] |= {"devices": "O"} | ({"per_device_batch": "O"} if per_device else {})
+    assert f"batch {batch} cannot be divided by {devices} devices" in refused(raw)
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"momentum": 0.9}, "'momentum' belongs to sgd, and the optimizer is adamw; remove it"),
+        ({"lr_min": 1e-6, "schedule": "constant"}, "'lr_min' is the end of a cosine, and the schedule is constant"),
+        ({"lr_min": 1}, "'lr_min' 1 is larger than 'lr' 0.005; lower it"),
+    ],
+)
+def test_a_setting_of_a_recipe_that_has_no_effect_is_refused(raw, stated, told):
+    raw["recipes"]["quick"] |= stated
+    raw["recipes"]["quick"]["origin"] |= dict.fromkeys(stated, "O")
+    assert told in refused(raw)
+
+
+@pytest.mark.parametrize("budget", [0, -0.5])
+def test_a_budget_that_is_not_above_zero_is_refused(raw, budget):
+    raw["budgets"] = [0.5, budget]
+    assert "is no budget" in refused(raw)
+    assert str(budget) in refused(raw)
+
+
+@pytest.mark.parametrize("blocks", [[2], [1, 2], [3]])
+def test_a_head_after_a_block_that_does_not_exist_is_refused(raw, blocks):
+    raw["placements"]["first"] = {"blocks": {2: blocks}}
+    assert f"no place for a head after block {blocks[-1]} of 2; valid blocks: 1 to 1" in refused(raw)
+
+
+def test_a_head_before_the_first_block_is_refused(raw):
+    raw["placements"]["first"] = {"blocks": {2: [0]}}
+    assert refused(raw).startswith("placements.first.blocks.2.0: ")
+
+
+def test_a_placement_without_an_entry_for_the_backbone_is_refused(raw):
+    raw["placements"]["first"] = {"blocks": {16: [5]}}
+    raw["experiments"]["small"]["placement"] = "first"
+    assert "'first' has no entry for the 2 blocks of 'tiny'; it has 16" in refused(raw)
+
+
+@pytest.mark.parametrize("both", [{}, {"shares": [0.5], "blocks": {2: [1]}}])
+def test_a_placement_is_either_shares_or_blocks(raw, both):
+    raw["placements"]["first"] = both
+    assert "either 'shares' or 'blocks'" in refused(raw)
+
+
+def test_a_stated_field_without_an_origin_mark_is_refused(raw):
+    raw["recipes"]["quick"]["clip"] = 1.0
+    assert "'origin' lacks a mark (P, C, L or O) for clip" in refused(raw)
+
+
+def test_a_mark_without_its_field_is_refused(raw):
+    raw["recipes"]["quick"]["origin"]["clip"] = "P"
+    assert "'origin' marks clip, which the recipe does not state" in refused(raw)
+
+
+def test_a_mark_that_is_no_mark_is_refused(raw):
+    raw["recipes"]["quick"]["origin"]["lr"] = "mine"
+    assert refused(raw).startswith("recipes.quick.origin.lr: ")
+
+
+def test_an_artefact_with_the_name_of_a_rule_is_refused(raw):
+    raw["tables"]["train"] = {"experiments": ["small"]}
+    assert "train" in refused(raw)
+
+
+def test_an_artefact_that_draws_an_unknown_experiment_is_refused(raw):
+    raw["tables"]["table1"]["experiments"] = ["smal"]
+    assert refused(raw).startswith("tables.table1.experiments: there is no 'smal'; valid names: small")
+
+
+def test_an_artefact_of_an_analysis_that_is_not_configured_is_refused(raw):
+    del raw["analyses"]["mode_connectivity"]
+    assert "mode_connectivity" in refused(raw)
+
+
+@pytest.mark.parametrize(("field", "value"), [("devices", 2), ("precision", "bf16")])
+def test_phases_of_one_job_need_equal_devices_and_precision(raw, field, value):
+    raw["recipes"]["wide"] = {"extends": "quick", field: value, "origin": {field: "O"}}
+    raw["regimes"]["twice"] = ["backbone", "all", "heads"]
+    raw["experiments"]["small"] |= {"regimes": ["twice"]}
+    raw["experiments"]["small"]["recipes"]["all"] = "wide"
+    assert f"the phases of regime twice run in one job; give them equal {field!r}" in refused(raw)
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("- 1")
+    with pytest.raises(StudyError, match="must hold a mapping"):
+        resolve.read([tmp_path / "a.yaml"])
+
+
+def test_a_file_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: [1,\nb: {")
+    with pytest.raises(StudyError, match=r"no valid YAML") as caught:
+        resolve.read([tmp_path / "a.yaml"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"b\.yaml: No such file"):
+        resolve.read([tmp_path / "b.yaml"])
+
+
+@pytest.mark.parametrize("key", ["seeds", "budgets", "protocols"])
+def test_lists_of_the_study_are_neither_empty_nor_hold_a_value_twice(raw, key):
+    raw[key] = []
+    assert refused(raw).startswith(f"{key}: this list must not be empty")
+    raw[key] = ["paper", "paper"] if key == "protocols" else [1, 1]
+    assert "appears twice; name each value once" in refused(raw)
+
+
+def test_an_infinite_budget_is_refused(raw):
+    raw["budgets"] = [float("inf")]
+    assert "is no budget" in refused(raw)
+
+
+def test_a_regime_that_pretrain_already_makes_is_refused(raw):
+    raw["regimes"]["alone"] = ["backbone"]
+    raw["experiments"]["small"]["regimes"] = ["alone"]
+    assert "alone trains the backbone alone, as `pretrain` does; add a phase" in refused(raw)
+
+
+def test_a_sweep_that_is_not_there_is_refused(raw):
+    raw["experiments"]["small"]["vary"] = {"placement": ["first"]}
+    raw["tables"]["table1"]["sweep"] = "placment"
+    assert refused(raw) == "tables.table1.sweep: there is no 'placment'; valid names: placement"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "options", "message"),
+    [
+        ("mode_conectivity", {}, "analyses: there is no 'mode_conectivity'; valid names: mode_connectivity"),
+        ("mode_connectivity", {"control": "disjiont"}, "analyses.mode_connectivity.control: there is no 'disjiont'"),
+        ("mode_connectivity", {"grd": 3}, "analyses.mode_connectivity"),
+        ("mode_connectivity", {"grid": 1}, "analyses.mode_connectivity.grid: "),
+    ],
+)
+def test_analyses_are_checked(raw, analysis, options, message):
+    raw["analyses"][analysis] = options
+    assert refused(raw).startswith(message)
+
+
+@pytest.mark.parametrize("change", [{"blocks": []}, {"blocks": [3, 0]}, {"width": 0}])
+def test_impossible_networks_are_refused(raw, change):
+    raw["backbones"]["tiny"] |= change
+    assert refused(raw).startswith("backbones.tiny.")
