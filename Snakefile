@@ -42,7 +42,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        [STUDY.artefact(name) for name in STUDY.plan.artefacts],
+        [STUDY.artefact(name) for name in STUDY.plan.runs.artefacts],
         STUDY.card,
 
 
@@ -56,7 +56,7 @@ rule figures:
         [STUDY.files("figures", name) for name in STUDY.plan.study.figures],
 
 
-for artefact in STUDY.plan.artefacts:
+for artefact in STUDY.plan.runs.artefacts:
 
     rule:
         name:

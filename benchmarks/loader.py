@@ -31,7 +31,7 @@ from manyexits.training.phase import Phase
 N, PIXELS, BATCH, ROUNDS = 50_000, 64, 64, 3
 NETWORK = {
     "classes": 10,
-    "backbone": {"family": "resnet", "blocks": [3, 3, 3], "width": 16},
+    "backbone": {"family": "resnet", "groups": [3, 3, 3], "width": 16},
     "method": {"kind": "sdn"},
     "placement": {"shares": [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]},
 }

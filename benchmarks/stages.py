@@ -29,7 +29,7 @@ def networks() -> dict[str, tuple[nn.Module, Backbone]]:
     pairs = {
         "torchvision's ResNet-34": (
             resnet34(num_classes=CLASSES),
-            resnet.build(CLASSES, blocks=[3, 4, 6, 3], stem="imagenet"),
+            resnet.build(CLASSES, groups=[3, 4, 6, 3], stem="imagenet"),
         ),
         "timm's ViT-T, patch 8": (
             timm.create_model("vit_tiny_patch16_224", num_classes=CLASSES, img_size=PIXELS, patch_size=8),

@@ -3,7 +3,7 @@
     python benchmarks/sweep.py                    50,000 samples, 12 exits, 1,000 classes: 2.4 GB, two minutes
     python benchmarks/sweep.py --samples 5000     a shorter one
 
-Ours: `policies.confidence` of all logits, `calibrate.sweep`, `Sweep.at`. The loop is the usual one: for each threshold,
+Ours: `confidence` of all logits, `calibrate.sweep`, `Sweep.at`. The loop is the usual one: for each threshold,
 for each sample, walk the exits until one is sure enough and append what was right and what it cost to lists. It is
 timed as it stands, with the confidence of each exit computed from its logits on the way (on 200 samples, scaled up);
 and helped by confidences that torch's softmax has computed before, on torch tensors, in which predictions usually come
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from manyexits.exits import calibrate, policies
+from manyexits.exits import calibrate
+from manyexits.exits.criteria.confidence import confidence
 from manyexits.files import provenance
 
 EXITS, CLASSES, THRESHOLDS = 12, 1000, 100
@@ -66,7 +67,7 @@ class OnTheWay:
         return len(self.logits)
 
     def __getitem__(self, sample: int) -> float:
-        return float(policies.confidence(self.logits[sample : sample + 1])[0])
+        return float(confidence(self.logits[sample : sample + 1])[0])
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -94,9 +95,9 @@ def main() -> None:
     thresholds = np.linspace(0, 1, THRESHOLDS)
 
     def swept(certain: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return calibrate.sweep(certain, right, costs).at(thresholds)
+        return calibrate.sweep(certain, right.astype(np.float64), costs).at(thresholds)
 
-    certain, confidence_s = timed(lambda: policies.confidence(logits))
+    certain, confidence_s = timed(lambda: confidence(logits))
     (mean_cost, score), sweep_s = timed(lambda: swept(certain, right))
     ours_s = confidence_s + sweep_s
     print(f"ours, one thread: confidence {confidence_s:.2f} s + sweep {sweep_s:.3f} s = {ours_s:.2f} s")

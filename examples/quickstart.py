@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from manyexits.batches import augment
+from manyexits.batches.views import blanks
 from manyexits.data import prepared
 from manyexits.exits.policies import Policy
 from manyexits.models import build
 
 SETTINGS = {
     "classes": 10,
-    "backbone": {"family": "resnet", "blocks": [2, 2, 2], "width": 8},
+    "backbone": {"family": "resnet", "groups": [2, 2, 2], "width": 8},
     "method": {"kind": "sdn"},
     "placement": {"shares": [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]},
 }
@@ -28,7 +29,7 @@ def main() -> None:
         told = {"dataset": "digits", "source": "digits", "classes": 10, "validation": 0.2, "split_seed": 42}
         prepared.prepare(told, Path("datasets"), False, Path(folder))
         data = prepared.read(Path(folder))
-        model = build.network(SETTINGS, data.shape, seed=1)
+        model = build.network(SETTINGS, blanks(data), seed=1)
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         mean, std = torch.from_numpy(data.mean), torch.from_numpy(data.std)
         for epoch in range(5):

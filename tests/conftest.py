@@ -58,12 +58,12 @@ budgets: [0.5, 1.0]
 datasets:
   digits: {source: digits, classes: 10}
 backbones:
-  tiny: {family: resnet, blocks: [1, 1], width: 4}
+  tiny: {family: resnet, groups: [1, 1], width: 4}
 methods:
   sdn: {kind: sdn}
 placements:
   sdn: {shares: [0.5]}
-  first: {blocks: {2: [1]}}
+  first: {after: {2: [1]}}
 regimes:
   disjoint: [backbone, heads]
   joint: [all]
@@ -145,9 +145,9 @@ RECIPE = {
 }
 NETWORK = {
     "classes": 3,
-    "backbone": {"family": "resnet", "blocks": [1, 1], "width": 4},
+    "backbone": {"family": "resnet", "groups": [1, 1], "width": 4},
     "method": {"kind": "sdn", "depth": 0},
-    "placement": {"blocks": [1]},
+    "placement": {"after": [1]},
 }
 
 
@@ -155,6 +155,14 @@ def settings_of(*phases: str, seed: int = 1, **recipe) -> dict:
     """Settings of a small training: its phases, and what differs from a plain recipe."""
     told = [{"phase": phase, "recipe": RECIPE | recipe} for phase in phases]
     return {"network": copy.deepcopy(NETWORK), "phases": told, "seed": seed}
+
+
+def told_phases(settings: dict) -> list:
+    """The phases of a training's settings, as it reads them."""
+    from manyexits.study.recipe import Recipe
+    from manyexits.training.phase import Told
+
+    return [Told(told["phase"], Recipe.model_validate(told["recipe"])) for told in settings["phases"]]
 
 
 @pytest.fixture
@@ -171,10 +179,10 @@ def fitted(prepared, tmp_path):
     """A function that trains a small network in this process and returns it with its progress."""
     from accelerate import Accelerator
 
+    from manyexits.batches.views import Views, blanks
     from manyexits.data import prepared as dataset
     from manyexits.models import build
     from manyexits.models.cost import count_network
-    from manyexits.models.methods import sdn
     from manyexits.training import train
     from manyexits.training.checkpoint import Checkpoints
     from manyexits.training.console import Console
@@ -183,19 +191,17 @@ def fitted(prepared, tmp_path):
         settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False, workers=0
     ):
         read = dataset.read(data, workers)
-        model = model or build.network(settings["network"], read.shape, settings["seed"])
+        model = model or build.network(settings["network"], blanks(read), settings["seed"])
+        accelerator = Accelerator(cpu=True)
         progress = train.fit(
             model,
-            sdn.loss,
-            count_network(model, read.shape),
-            settings,
-            read,
-            Checkpoints(tmp_path / checkpoints),
-            Accelerator(cpu=True),
-            start=start or train.Progress(),
-            save_every_s=0.0,
-            stop=stop,
-            console=Console(quiet=True),
+            count_network(model, blanks(read)),
+            told_phases(settings),
+            settings["seed"],
+            Views(read, accelerator.device),
+            accelerator,
+            train.Upkeep(Checkpoints(tmp_path / checkpoints), 0.0, stop, Console(quiet=True)),
+            start or train.Progress(),
         )
         return model, progress
 

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from manyexits.files import provenance
+from manyexits.study.jobs import BACKBONE, RUN
 from manyexits.study.plan import Plan
-from manyexits.study.runs import BACKBONE, RUN
 
 VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
 HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}
@@ -25,20 +25,20 @@ def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
         shutil.copy(prepared / "splits.json", data / dataset / "splits.json")
         told = {"settings": json.loads(plan.settings("prepare", dataset=dataset))}
         save(data / dataset / "manifest.json", json.loads((prepared / "manifest.json").read_text()) | told)
-    for experiment in plan.experiments:
-        entry = plan.experiment(experiment)
+    for experiment in plan.runs.experiments:
+        entry = plan.runs.experiment(experiment)
         manifest = provenance.sha256(data / entry.dataset / "manifest.json")
         about = {"inputs_sha256": {"manifest": manifest}} | MADE
         save(output / f"costs/{experiment}.json", COSTS)
-        for _, regime, seed in plan.runs(experiment):
-            if names := plan.pretrained(experiment, regime):
+        for run in plan.runs.of(experiment):
+            regime, seed = run["regime"], run["seed"]
+            if names := plan.runs.pretrained(experiment, regime):
                 told = {"settings": json.loads(plan.settings("pretrain", **names, seed=seed))}
                 place = BACKBONE.format(**names, seed=seed)
                 save(output / place / "run.json", about | told | {"phases": [spent("backbone")]})
-            names = {"experiment": experiment, "regime": regime, "seed": seed}
-            told = {"settings": json.loads(plan.settings("train", **names))}
+            told = {"settings": json.loads(plan.settings("train", **run))}
             phases = [spent(phase) for phase in plan.study.regimes[regime]]
-            save(output / RUN.format(**names) / "run.json", about | told | {"phases": phases})
+            save(output / RUN.format(**run) / "run.json", about | told | {"phases": phases})
     for file, told in json.loads(plan.settings("card"))["analyses"].items():
         manifest = provenance.sha256(data / told["identity"]["dataset"] / "manifest.json")
         save(output / file, {"settings": told, "inputs_sha256": {"manifest": manifest}} | MADE)

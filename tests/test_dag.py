@@ -41,12 +41,19 @@ def test_the_command_of_the_paper_resolves(clone):
 
 def test_all_trains_every_experiment_once(clone, plan):
     jobs = stats(dry_run(clone))
-    runs = [run for name in plan.experiments for run in plan.runs(name)]
+    runs = [run for name in plan.runs.shown for run in plan.runs.of(name)]
     assert jobs["train"] == jobs["evaluate"] == len(runs)
-    assert jobs["pretrain"] == 9 * 4  # nine experiments, four seeds; regimes and placements share phase 1
+    assert jobs["pretrain"] == 10 * 4  # ten experiments, four seeds; regimes and placements share phase 1
     assert jobs["prepare"] == 5
     assert jobs["weights"] == 1
     assert jobs["card"] == 1
+
+
+@pytest.mark.parametrize("variant", ["ztw", "pbee"])
+def test_what_no_artefact_draws_is_built_by_its_name_and_shares_phase_1(clone, variant):
+    jobs = stats(dry_run(clone, f"results/runs/cifar100-resnet34.{variant}/mixed/s1/rows.csv"))
+    steps = ("prepare", "pretrain", "train", "predict", "count_flops", "calibrate", "evaluate")
+    assert jobs == dict.fromkeys(steps, 1)
 
 
 CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
@@ -56,7 +63,7 @@ CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.y
 def test_every_artefact_resolves_by_its_name_and_by_its_files(clone, which, request):
     study_plan = request.getfixturevalue(which)
     targets = ["all", "tables", "figures"]
-    for name, kinds in study_plan.artefacts.items():
+    for name, kinds in study_plan.runs.artefacts.items():
         suffixes = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
         targets += [name, *(f"{study_plan.study.output}/{kind}/{name}.{s}" for kind in kinds for s in suffixes[kind])]
     output = dry_run(clone, *targets, *CONFIGURATIONS[which])
@@ -79,7 +86,9 @@ def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
     runs = {f"runs/small/{r}/s{s}/run.json" for r in ("disjoint", "joint", "mixed") for s in (1, 2)}
     phase_1 = {f"backbones/digits/tiny/quick/s{s}/run.json" for s in (1, 2)}
     analyses = {f"analyses/mode_connectivity/small/{unit}.json" for unit in ("s1", "s2", "seeds")}
-    assert set(plan.recorded()) == {"costs/small.json"} | runs | phase_1 | analyses
+    small = {f"{plan.study.data}/digits/{file}.json" for file in ("manifest", "splits")}
+    records = {plan.below(file) for file in plan.job("card").reads["records"]}
+    assert records == {"costs/small.json"} | runs | phase_1 | analyses | small
 
 
 def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):
@@ -141,7 +150,7 @@ def test_imagenet_asks_for_four_a100(clone):
 def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):
     recipe = {"devices": 4, "origin": {"devices": "P E.5"}}
     overlay = tmp_path / "four.yaml"
-    overlay.write_text(yaml.safe_dump({"recipes": {"cifar100-resnet": recipe}}))
+    overlay.write_text(yaml.safe_dump({"recipes": {"cifar100-resnet": recipe, "ensemble": recipe}}))
     found = resources(clone, "results/figures/fig3.pdf", "--configfile", str(overlay))
     assert (found["train"]["gpu"], found["train"]["gpu_model"]) == (4, "a100")
     assert (found["pretrain"]["gpu"], found["analyse"]["gpu"]) == (4, 1)

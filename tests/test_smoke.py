@@ -2,5 +2,5 @@ from manyexits.files import digests
 
 
 def test_config_is_valid(plan):
-    assert plan.experiments
+    assert plan.runs.experiments
     assert digests.digest(plan.study.model_dump()) == plan.digest

@@ -51,7 +51,7 @@ def test_the_card_is_the_one_that_these_records_give_now(records, workstation, r
 def test_tables_are_made_from_the_records(records, workstation, module):
     name = module.__name__.split(".")[-1]
     told = json.loads(workstation.settings("table", name=name))
-    read = [records / file for file in workstation.read_by("tables", name)]
+    read = [records / workstation.below(file) for file in workstation.job("table", name=name).reads["rows"]]
     made = module.table(frames.read(module.READS, read), told, **told["options"])
     assert made.data.to_csv(index=False) == (records / f"tables/{name}.csv").read_text()
 

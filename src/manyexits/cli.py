@@ -75,7 +75,7 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
 
     try:
         job.run(
-            job.Job(
+            job.Training(
                 settings=chosen.settings,
                 data=chosen.data,
                 backbone=backbone,
@@ -101,36 +101,38 @@ def predict(chosen: argparse.Namespace) -> None:
     """answers and certainty of every exit on the validation and test splits"""
     import torch
 
+    from manyexits.batches.views import Views, blanks
     from manyexits.data import prepared
-    from manyexits.exits import predict
+    from manyexits.exits import predict, task
     from manyexits.models import build, measure, network
 
+    asked = task.of(chosen.settings["network"])
     data = prepared.read(chosen.data, chosen.workers)
-    model = build.network(chosen.settings["network"], data.shape, seed=0)
+    model = build.network(chosen.settings["network"], blanks(data), seed=0)
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
-    mean, std = (torch.from_numpy(values).to(device) for values in (data.mean, data.std))
-    by_split = {}
-    for name in predict.SPLITS:
-        split = getattr(data, name)
-        _, _, logits = measure.measure(model, split, mean, std, collect=True)
-        assert logits is not None
-        by_split[name] = predict.predictions(logits.numpy(), split.labels[split.indices])
+    views, asked, by_split = Views(data, device), task.of(data.task), {}
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        _, _, outputs = measure.measure(model, views, split, collect=True)
+        assert outputs is not None
+        by_split[name] = predict.predictions(outputs.numpy(), split.labels[split.indices], asked)
         if lost := predict.nan_samples(by_split[name]):
-            print(f"{lost} of {len(split)} {name} samples have a confidence that is no number", file=sys.stderr)
+            what = "an answer or a certainty that is no number"
+            print(f"{lost} of {len(split)} {name} samples have {what}", file=sys.stderr)
     predict.write(chosen.output, by_split)
 
 
 def count_flops(chosen: argparse.Namespace) -> None:
     """cost of every stage, head and exit"""
+    from manyexits.batches.views import blanks
     from manyexits.data import prepared
     from manyexits.files import atomic
     from manyexits.models import build, cost
 
     data = prepared.read(chosen.data)
-    model = build.network(chosen.settings["network"], data.shape, seed=0)
-    costs = cost.count_network(model, data.shape)
+    samples = blanks(data)
+    costs = cost.count_network(build.network(chosen.settings["network"], samples, seed=0), samples)
     content = {
         "convention": cost.CONVENTION,
         "unit": "FLOPs per image",
@@ -141,44 +143,45 @@ def count_flops(chosen: argparse.Namespace) -> None:
             for k, (b, c) in enumerate(zip(costs.blocks, costs.exits, strict=True), 1)
         ],
         "stages": costs.stages,
-        "heads": costs.heads,
+        "heads": costs.deployed,
     }
     atomic.write_json(chosen.output, content)
 
 
 def calibrate(chosen: argparse.Namespace) -> None:
     """thresholds for every protocol, criterion and budget"""
-    from manyexits.exits import calibrate, predict
+    from manyexits.exits import calibrate, criteria, predict, task
     from manyexits.files import atomic
 
-    by_split, costs = predict.read(chosen.predictions), _costs(chosen.costs)
+    settings, (costs, backbone) = chosen.settings, _costs(chosen.costs)
+    asked = task.of(settings["task"])
+    scans = {name: criteria.named(name, asked, len(costs)) for name in settings["criteria"]}
+    by_split = predict.read(chosen.predictions, scans)
+    validation, test = (
+        {name: [predict.scored(by_split[split], scan, asked) for scan in own] for name, own in scans.items()}
+        for split in predict.SPLITS
+    )
     cells = []
-    for protocol in chosen.settings["protocols"]:
-        for criterion in chosen.settings["criteria"]:
-            if protocol == "geometric" and criterion != "confidence":
+    for protocol in settings["protocols"]:
+        for name, own in scans.items():
+            if protocol == "geometric" and name != "confidence":
                 continue  # MSDNet's protocol is defined for confidence alone
-            validation, test = (predict.scored(by_split[name], criterion) for name in predict.SPLITS)
-            budgets = chosen.settings["budgets"]
-            cells += calibrate.choose(protocol, criterion, budgets, validation, test, *costs)
-    atomic.write_json(chosen.output, {"criteria": chosen.settings["criteria"], "cells": cells})
+            budgets = settings["budgets"]
+            cells += calibrate.choose(protocol, own, budgets, validation[name], test[name], costs, backbone)
+    atomic.write_json(chosen.output, {"criteria": settings["criteria"], "cells": cells})
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
     """tidy rows of one run"""
-    from manyexits.exits import evaluate, predict
+    from manyexits.exits import criteria, evaluate, predict, task
     from manyexits.files import rows
 
-    by_split = predict.read(chosen.predictions)
-    thresholds = json.loads(chosen.thresholds.read_text())
-    validation, test = (
-        {criterion: predict.scored(by_split[name], criterion) for criterion in thresholds["criteria"]}
-        for name in predict.SPLITS
-    )
-    answers = by_split["test"]["answer"]
-    agree = answers == answers[:, -1:]
-    found = evaluate.evaluate(
-        thresholds["cells"], validation, test, *_costs(chosen.costs), by_split["test"]["confidence"], agree
-    )
+    thresholds, (costs, backbone) = json.loads(chosen.thresholds.read_text()), _costs(chosen.costs)
+    asked = task.of(chosen.settings["task"])
+    scans = {name: criteria.named(name, asked, len(costs)) for name in thresholds["criteria"]}
+    by_split = predict.read(chosen.predictions, scans)
+    validation, test = (by_split[name] for name in predict.SPLITS)
+    found = evaluate.evaluate(thresholds["cells"], asked, scans, validation, test, costs, backbone)
     rows.write(chosen.output, [chosen.settings["identity"] | row for row in found])
 
 
@@ -192,21 +195,21 @@ def _costs(path: Path) -> tuple[Any, int]:
 
 def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
-    import importlib
-
+    from manyexits.batches.views import blanks
     from manyexits.data import prepared
     from manyexits.files import atomic, provenance, rows
     from manyexits.models import build, network
+    from manyexits.study import components
 
     settings = chosen.settings
     data = prepared.read(chosen.data, chosen.workers)
     models, inputs = [], {"manifest": chosen.data / "manifest.json"}
     for run, weights in zip(settings["runs"], chosen.weights, strict=True):
-        model = build.network(settings["network"], data.shape, seed=0)
+        model = build.network(settings["network"], blanks(data), seed=0)
         network.load_weights(weights, model)
         models.append((run["regime"], run["seed"], model.eval()))
         inputs[f"{run['regime']}/s{run['seed']}"] = weights
-    module = importlib.import_module(f"manyexits.analysis.{settings['analysis']}")
+    module = components.module("analysis", settings["analysis"])
     found = module.analyse(models, data, **settings["options"])
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     rows.write(chosen.output, [identity | row for row in found], ("experiment", "variant", *module.COLUMNS))

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.artefacts import captions
+from manyexits.files.digests import canonical
 from manyexits.study import resolve
+from manyexits.study.jobs import ANALYSIS, BACKBONE, RUN, SUFFIXES, Job
 from manyexits.study.plan import data_root, load
-from manyexits.study.recipe import Recipe
-from manyexits.study.runs import ANALYSIS, BACKBONE, RUN
 
 GUARD = "MANYEXITS_STUDY"
-SUFFIXES = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
 
 
 class Wiring:
@@ -58,53 +57,23 @@ class Wiring:
             raise ValueError("config.yaml has changed since this workflow was started; start it again")
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+    def job(self, stage: str, wildcards: Any) -> Job:
+        """The job of a rule."""
+        return self.plan.job(stage, **dict(wildcards.items()))
+
     # -- inputs -------------------------------------------------------------------------------------------------------
+
+    def reads(self, stage: str) -> Callable[[Any], dict[str, Any]]:
+        """Inputs of a rule by their names."""
+        return lambda wildcards: self.job(stage, wildcards).reads
 
     def files(self, kind: str, name: str) -> list[str]:
         """Files of a table or figure."""
-        return [f"{self.output}/{kind}/{name}.{suffix}" for suffix in SUFFIXES[kind]]
+        return [f"{self.output}/{kind}/{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
 
     def artefact(self, name: str) -> list[str]:
         """Files of everything that has this name."""
-        return [file for kind in self.plan.artefacts[name] for file in self.files(kind, name)]
-
-    def drawn_from(self, kind: str) -> Callable[[Any], list[str]]:
-        """What a table or figure reads."""
-        return lambda wildcards: [f"{self.output}/{file}" for file in self.plan.read_by(kind, wildcards.name)]
-
-    def recorded(self, wildcards: Any) -> list[str]:
-        """What the card reads of the runs, their costs and their datasets."""
-        datasets = dict.fromkeys(self.plan.experiment(name).dataset for name in self.plan.shown)
-        small = [f"{self.data}/{name}/{file}" for name in datasets for file in ("manifest.json", "splits.json")]
-        return [*small, *(f"{self.output}/{file}" for file in self.plan.recorded())]
-
-    def prepared(self, wildcards: Any) -> dict[str, str]:
-        """A prepared dataset, by its own name or by that of an experiment."""
-        experiment = getattr(wildcards, "experiment", None)
-        dataset = wildcards.dataset if experiment is None else self.plan.experiment(experiment).dataset
-        folder = f"{self.data}/{dataset}"
-        return {"manifest": f"{folder}/manifest.json", "splits": f"{folder}/splits.json", "arrays": f"{folder}/arrays"}
-
-    def weights(self, wildcards: Any) -> list[str]:
-        """Pretrained weights that a training starts from; none where it starts from phase 1 or from scratch."""
-        backbone = self.plan.from_weights(**dict(wildcards.items()))
-        if backbone is None:
-            return []
-        return [f"{self.data}/weights/{backbone.weights}/{file}" for file in ("model.safetensors", "manifest.json")]
-
-    def phase_1(self, wildcards: Any) -> list[str]:
-        """Outputs of the phase that `pretrain` ran; none for a regime that starts from scratch."""
-        names = self.plan.pretrained(wildcards.experiment, wildcards.regime)
-        if names is None:
-            return []
-        folder = self.backbone.format(**names, seed=wildcards.seed)
-        return [f"{folder}/{file}" for file in ("model.safetensors", "history.csv", "run.json")]
-
-    def compared(self, wildcards: Any) -> list[str]:
-        """Models that one job of an analysis compares."""
-        runs = self.plan.compared(wildcards.analysis, wildcards.experiment, wildcards.unit)
-        folders = (self.run.format(experiment=wildcards.experiment, regime=r, seed=s) for r, s in runs)
-        return [f"{folder}/model.safetensors" for folder in folders]
+        return [file for kind in self.plan.runs.artefacts[name] for file in self.files(kind, name)]
 
     # -- the report ---------------------------------------------------------------------------------------------------
 
@@ -121,7 +90,7 @@ class Wiring:
 
     def settings(self, stage: str) -> Callable[[Any], str]:
         """Canonical JSON of what a stage reads."""
-        return lambda wildcards: self.plan.settings(stage, **dict(wildcards.items()))
+        return lambda wildcards: canonical(self.job(stage, wildcards).settings)
 
     @staticmethod
     def folder(key: str) -> Callable[[Any, Any, Any], str]:
@@ -140,27 +109,18 @@ class Wiring:
 
     # -- resources ----------------------------------------------------------------------------------------------------
 
-    def recipes(self, wildcards: Any) -> list[Recipe]:
-        """Recipes of a training, by their own name or by that of an experiment and regime."""
-        names = dict(wildcards.items())
-        if "recipe" in names:
-            return [self.plan.study.recipes[names["recipe"]]]
-        if "regime" in names:
-            return self.plan.recipes(names["experiment"], names["regime"])
-        regimes = self.plan.experiment(names["experiment"]).regimes
-        return [recipe for regime in regimes for recipe in self.plan.recipes(names["experiment"], regime)]
+    def most(self, stage: str, field: str) -> Callable[[Any], int]:
+        """Largest value of a resource among a training's recipes; a prediction asks for what its training does."""
+        return lambda wildcards: max(getattr(recipe, field) for recipe in self.job(stage, wildcards).recipes)
 
-    def most(self, field: str) -> Callable[[Any], int]:
-        """Largest value of a resource among a job's recipes."""
-        return lambda wildcards: max(getattr(recipe, field) for recipe in self.recipes(wildcards))
-
-    def memory(self, wildcards: Any, attempt: int) -> int:
+    def memory(self, stage: str) -> Callable[[Any, int], int]:
         """MiB of main memory. Each attempt gets half as much again, up to twice: more than that is no accident."""
-        return int(1024 * self.most("memory_gib")(wildcards) * min(2, 1 + 0.5 * (attempt - 1)))
+        most = self.most(stage, "memory_gib")
+        return lambda wildcards, attempt: int(1024 * most(wildcards) * min(2, 1 + 0.5 * (attempt - 1)))
 
-    def minutes(self, wildcards: Any) -> int:
+    def minutes(self, stage: str) -> Callable[[Any], int]:
         """Time limit of a training job; constant over attempts, since a training resumes."""
-        return sum(recipe.minutes for recipe in self.recipes(wildcards))
+        return lambda wildcards: sum(recipe.minutes for recipe in self.job(stage, wildcards).recipes)
 
     @staticmethod
     def attempt(wildcards: Any, attempt: int) -> int:

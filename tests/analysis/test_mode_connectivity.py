@@ -7,6 +7,7 @@ from conftest import NETWORK
 
 from manyexits.analysis.mode_connectivity import Surface, analyse, barrier, estimate_batchnorm, frame
 from manyexits.batches.augment import normalise
+from manyexits.batches.views import Part, blanks
 from manyexits.data import prepared as dataset
 from manyexits.models import build
 
@@ -49,8 +50,8 @@ def test_equal_runs_have_no_plane():
 
 @pytest.fixture
 def models(prepared):
-    shape = dataset.read(prepared).shape
-    return [build.network(NETWORK, shape, seed=seed).eval() for seed in (1, 2, 3)]
+    samples = blanks(dataset.read(prepared))
+    return [build.network(NETWORK, samples, seed=seed).eval() for seed in (1, 2, 3)]
 
 
 def test_batchnorm_sees_every_image_once_with_equal_weight(models):
@@ -58,7 +59,7 @@ def test_batchnorm_sees_every_image_once_with_equal_weight(models):
     model = models[0].backbone
     norm = model.stages[0][0][1]
     norm.running_mean.fill_(7.0)
-    estimate_batchnorm(model, lambda: iter(images.split([4, 4, 2])))
+    estimate_batchnorm(model, lambda: (Part(some, None, torch.zeros(len(some))) for some in images.split([4, 4, 2])))
     seen = torch.nn.functional.conv2d(images, model.stages[0][0][0].weight, padding=1)
     assert torch.allclose(norm.running_mean, seen.mean((0, 2, 3)), atol=1e-5)
     variances = [part.var((0, 2, 3)) * len(part) / 10 for part in seen.split([4, 4, 2])]
@@ -79,8 +80,8 @@ def test_a_point_on_the_surface_is_the_loss_of_the_interpolated_network(models, 
     surface = Surface(models, data, n_probe=1000, n_batchnorm=1000)
     found = surface.at({0: 0.25, 1: 0.75})
 
-    expected = build.network(NETWORK, data.shape, seed=1)
-    first, second = (build.network(NETWORK, data.shape, seed=seed).state_dict() for seed in (1, 2))
+    expected = build.network(NETWORK, blanks(data), seed=1)
+    first, second = (build.network(NETWORK, blanks(data), seed=seed).state_dict() for seed in (1, 2))
     names = dict(expected.named_parameters())
     mixed = {n: 0.25 * v + 0.75 * second[n] if n in names else v for n, v in first.items()}
     expected.load_state_dict(mixed)
@@ -122,6 +123,6 @@ def test_the_control_compares_one_regime_under_two_seeds(models, prepared):
     assert {row["part"] for row in rows} == {"line", "barrier"}
     assert {(row["seed"], row["second_seed"]) for row in rows} == {(1, 2)}
     distance = next(row["value"] for row in rows if row["metric"] == "distance")
-    backbones = [build.network(NETWORK, data.shape, seed).backbone for seed in (1, 2)]
+    backbones = [build.network(NETWORK, blanks(data), seed).backbone for seed in (1, 2)]
     vectors = [torch.nn.utils.parameters_to_vector(backbone.parameters()) for backbone in backbones]
     assert distance == pytest.approx(torch.dist(*vectors).item(), rel=1e-5)

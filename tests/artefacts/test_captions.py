@@ -19,7 +19,7 @@ def rendered(root, tmp_path, monkeypatch, prepared, request):
         for dataset in plan.study.datasets:
             Path(plan.study.data, dataset).mkdir(parents=True, exist_ok=True)
             shutil.copy(prepared / "manifest.json", Path(plan.study.data, dataset))
-        pairs = [(kind, name) for name, kinds in plan.artefacts.items() for kind in kinds]
+        pairs = [(kind, name) for name, kinds in plan.runs.artefacts.items() for kind in kinds]
         return {pair: captions.caption(root, plan, *pair) for pair in pairs}
 
     return render
@@ -33,11 +33,12 @@ def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
     assert len(set(own.values())) == len({text.splitlines()[0] for text in own.values()}) == len(found)
     for (kind, name), text in found.items():
         assert len(own[kind, name]) > 300
-        for experiment in plan.drawn(kind, name):
+        for experiment in plan.runs.drawn(kind, name):
             assert f"- {experiment}: " in text
         assert "n = 144 training, 36 validation and 60 test images" in text  # those of the manifest
         assert "test split" in own[kind, name] or "training images" in own[kind, name]
-        assert f"``{plan.read_by(kind, name)[0]}``" in text
+        first = plan.job(kind.removesuffix("s"), name=name).reads["rows"][0]
+        assert f"``{plan.below(first)}``" in text
 
 
 @pytest.mark.parametrize("which", ["plan", "demo"])
@@ -64,7 +65,7 @@ def test_the_report_lists_every_artefact_under_one_label(root, raw):
 
 
 def test_no_caption_is_left_over(root, plan):
-    pairs = {(kind, name) for name, kinds in plan.artefacts.items() for kind in kinds}
+    pairs = {(kind, name) for name, kinds in plan.runs.artefacts.items() for kind in kinds}
     files = {
         (kind, path.stem) for kind in ("tables", "figures") for path in (root / "workflow/report" / kind).iterdir()
     }

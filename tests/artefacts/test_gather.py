@@ -17,8 +17,8 @@ from conftest import ROOT, SMALL
 from manyexits.artefacts import gather
 from manyexits.cli import main
 from manyexits.files import rows
+from manyexits.study.jobs import RUN
 from manyexits.study.plan import load
-from manyexits.study.runs import RUN
 
 STUDY = yaml.safe_load(SMALL) | {
     "analyses": {},
@@ -35,10 +35,10 @@ def finished(plan, prepared: Path, folder: Path) -> None:
     for run in output.rglob("run.json"):
         (run.parent / "history.csv").write_text("phase,epoch\n")
         (run.parent / "model.safetensors").write_bytes(b"weights")
-    for experiment, regime, seed in plan.runs("small"):
+    for experiment, regime, seed in (tuple(names.values()) for names in plan.runs.of("small")):
         place = output / RUN.format(experiment=experiment, regime=regime, seed=seed)
         (place / "thresholds.json").write_text("{}")
-        identity = plan.identity(experiment) | {"regime": regime, "seed": seed}
+        identity = plan.runs.identity(experiment) | {"regime": regime, "seed": seed}
         rows.write(place / "rows.csv", [identity | row for row in of_a_run(seed)])
 
 

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from manyexits.batches import augment, moves
 from manyexits.batches.augment import Draws, Mix
+from manyexits.study.recipe import Recipe
 
 NOTHING = {
     "crop_padding": 0,
@@ -41,6 +42,11 @@ MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.25, 0.2, 0.3])
 ZERO, ONE = torch.zeros(3), torch.ones(3)
 quick = settings(max_examples=30, deadline=None)
 sizes = st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9))
+
+
+def stated(told: dict) -> Recipe:
+    """A recipe with these values alone."""
+    return Recipe.model_construct(**told)
 
 
 def images_of(batch, height, width, seed=0):
@@ -207,7 +213,7 @@ def test_all_steps_in_their_order_are_those_of_torchvision():
 
 def test_nothing_random_is_normalisation_alone():
     images = images_of(5, 6, 7)
-    draws = augment.draw(NOTHING, np.random.default_rng(0), 5, (6, 7))
+    draws = augment.draw(stated(NOTHING), np.random.default_rng(0), 5, (6, 7))
     assert draws == draws_of()
     assert torch.equal(augment.apply(images, draws, 0, MEAN, STD), augment.normalise(images, MEAN, STD))
 
@@ -215,7 +221,7 @@ def test_nothing_random_is_normalisation_alone():
 def test_the_images_themselves_are_left_alone():
     images = images_of(8, 16, 16)
     before = images.clone()
-    draws = augment.draw(EVERYTHING, np.random.default_rng(1), 8, (16, 16))
+    draws = augment.draw(stated(EVERYTHING), np.random.default_rng(1), 8, (16, 16))
     augment.apply(images, draws, 4, MEAN, STD)
     assert torch.equal(images, before)
 
@@ -287,7 +293,7 @@ def test_batches_of_no_and_one_image_are_mixed(batch):
 
 @pytest.mark.parametrize("batch", [0, 1, 5])
 def test_draws_have_one_row_per_image_and_apply_to_it(batch):
-    draws = augment.draw(EVERYTHING, np.random.default_rng(0), batch, (8, 9))
+    draws = augment.draw(stated(EVERYTHING), np.random.default_rng(0), batch, (8, 9))
     assert draws.offset.shape == draws.operation.shape == (batch, 2)
     assert draws.flipped.shape == (batch,)
     assert draws.erased.shape == (batch, 4)
@@ -295,14 +301,15 @@ def test_draws_have_one_row_per_image_and_apply_to_it(batch):
 
 
 def test_equal_generators_draw_the_same_and_others_do_not():
-    drawn = [augment.draw(EVERYTHING, np.random.default_rng(seed), 50, (16, 16)) for seed in (7, 7, 8)]
+    drawn = [augment.draw(stated(EVERYTHING), np.random.default_rng(seed), 50, (16, 16)) for seed in (7, 7, 8)]
     for field in dataclasses.fields(Draws):
         first, second, third = (getattr(draws, field.name) for draws in drawn)
         assert np.array_equal(first, second)
         assert not np.array_equal(first, third)
     recipe = NOTHING | {"mixup": 0.8, "cutmix": 1.0}
     for per in ("batch", "element"):
-        mixes = [augment.draw_mix(recipe | {"mix_per": per}, np.random.default_rng(s), 9, (16, 16)) for s in (7, 7, 8)]
+        told = stated(recipe | {"mix_per": per})
+        mixes = [augment.draw_mix(told, np.random.default_rng(seed), 9, (16, 16)) for seed in (7, 7, 8)]
         assert np.array_equal(mixes[0].share, mixes[1].share)
         assert np.array_equal(mixes[0].box, mixes[1].box)
         assert not np.array_equal(mixes[0].share, mixes[2].share)
@@ -312,7 +319,7 @@ def test_equal_generators_draw_the_same_and_others_do_not():
 @given(st.lists(st.integers(0, 9), max_size=6))
 def test_the_numbers_of_some_images_give_those_images(positions):
     images = images_of(10, 8, 8)
-    draws = augment.draw(EVERYTHING, np.random.default_rng(2), 10, (8, 8))
+    draws = augment.draw(stated(EVERYTHING), np.random.default_rng(2), 10, (8, 8))
     some = draws.at(np.array(positions, dtype=np.int64))
     whole = augment.apply(images, draws, 4, MEAN, STD)
     assert torch.equal(augment.apply(images[positions], some, 4, MEAN, STD), whole[positions])
@@ -322,10 +329,13 @@ def test_numbers_that_were_not_drawn_stay_away():
     assert draws_of(flipped=np.array([0, 1, 1])).at(np.array([2])) == draws_of(flipped=np.array([1]))
 
 
-@pytest.mark.parametrize("key", augment.RANDOM)
+RANDOM = "crop_padding resized_crop flip rotation contrast trivial_augment erasing mixup cutmix".split()
+
+
+@pytest.mark.parametrize("key", RANDOM)
 def test_each_field_makes_a_recipe_random(key):
-    assert not augment.is_random(NOTHING)
-    assert augment.is_random(NOTHING | {key: 1})
+    assert not augment.is_random(stated(NOTHING))
+    assert augment.is_random(stated(NOTHING | {key: 1}))
 
 
 @pytest.mark.parametrize(
@@ -341,14 +351,14 @@ def test_each_field_makes_a_recipe_random(key):
 )
 def test_each_field_of_a_recipe_draws_its_own_numbers_only(key, field):
     chosen = 1 if key in ("crop_padding", "flip", "trivial_augment") else 1.0
-    draws = augment.draw(NOTHING | {key: chosen}, np.random.default_rng(0), 3, (8, 8))
+    draws = augment.draw(stated(NOTHING | {key: chosen}), np.random.default_rng(0), 3, (8, 8))
     assert [f.name for f in dataclasses.fields(Draws) if getattr(draws, f.name) is not None] == [field]
 
 
 def test_a_recipe_without_mixing_draws_no_mix():
-    assert augment.draw_mix(NOTHING, np.random.default_rng(0), 4, (8, 8)) is None
+    assert augment.draw_mix(stated(NOTHING), np.random.default_rng(0), 4, (8, 8)) is None
     recipe = NOTHING | {"mixup": 1.0, "cutmix": 1.0, "mix_probability": 0.0}
-    assert augment.draw_mix(recipe, np.random.default_rng(0), 4, (8, 8)) is None
+    assert augment.draw_mix(stated(recipe), np.random.default_rng(0), 4, (8, 8)) is None
 
 
 # -- distributions, against torchvision's own draws -------------------------------------------------------------------
@@ -374,7 +384,7 @@ def test_offsets_are_distributed_as_those_of_random_crop(seeded):
     crop = v2.RandomCrop(32, padding=4)
     image = torch.zeros(3, 32, 32)
     theirs = [crop.make_params([image]) for _ in range(N)]
-    ours = augment.draw(NOTHING | {"crop_padding": 4}, np.random.default_rng(0), N, (32, 32)).offset
+    ours = augment.draw(stated(NOTHING | {"crop_padding": 4}), np.random.default_rng(0), N, (32, 32)).offset
     assert set(ours.ravel()) == set(range(9))
     assert alike(ours[:, 0], [told["top"] for told in theirs])
     assert alike(ours[:, 1], [told["left"] for told in theirs])
@@ -385,7 +395,7 @@ def test_flips_are_distributed_as_those_of_random_horizontal_flip(seeded):
     flip = v2.RandomHorizontalFlip()
     image = torch.tensor([[[0.0, 1.0]]])
     theirs = [float(flip(image)[0, 0, 0]) for _ in range(N)]
-    ours = augment.draw(NOTHING | {"flip": True}, np.random.default_rng(0), N, (32, 32)).flipped
+    ours = augment.draw(stated(NOTHING | {"flip": True}), np.random.default_rng(0), N, (32, 32)).flipped
     assert set(ours) == {0, 1}
     assert alike(ours, theirs)
 
@@ -395,7 +405,7 @@ def test_rectangles_are_distributed_as_those_of_random_erasing(seeded, shape):
     erasing = v2.RandomErasing(p=1.0)
     theirs = [erasing.make_params([torch.zeros(3, *shape)]) for _ in range(N)]
     theirs = np.array([[told[key] for key in "ijhw"] for told in theirs if told["v"] is not None])
-    ours = augment.draw(NOTHING | {"erasing": 1.0}, np.random.default_rng(0), N, shape).erased
+    ours = augment.draw(stated(NOTHING | {"erasing": 1.0}), np.random.default_rng(0), N, shape).erased
     ours = ours[ours[:, 2] > 0]
     assert abs(len(ours) - len(theirs)) < 0.01 * N
     for measure in (
@@ -414,14 +424,14 @@ def test_rectangles_are_distributed_as_those_of_random_erasing(seeded, shape):
 
 
 def test_the_share_of_erased_images_is_the_probability():
-    erased = augment.draw(NOTHING | {"erasing": 0.1}, np.random.default_rng(0), 20_000, (64, 64)).erased
+    erased = augment.draw(stated(NOTHING | {"erasing": 0.1}), np.random.default_rng(0), 20_000, (64, 64)).erased
     share = (erased[:, 2] > 0).mean()
     assert abs(share - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 20_000)
     assert (erased[erased[:, 2] == 0] == 0).all()
 
 
 def test_no_rectangle_fits_an_image_of_one_pixel():
-    erased = augment.draw(NOTHING | {"erasing": 1.0}, np.random.default_rng(0), 500, (1, 1)).erased
+    erased = augment.draw(stated(NOTHING | {"erasing": 1.0}), np.random.default_rng(0), 500, (1, 1)).erased
     images = images_of(500, 1, 1)
     found = augment.apply(images, draws_of(erased=erased), 0, MEAN, STD)
     assert torch.equal(found, augment.normalise(images, MEAN, STD))
@@ -432,7 +442,7 @@ def test_boxes_and_shares_are_distributed_as_those_of_cutmix(seeded, alpha, shap
     cutmix = v2.CutMix(alpha=alpha, num_classes=2)
     theirs = [cutmix.make_params([torch.zeros(2, 3, *shape)]) for _ in range(N)]
     generator = np.random.default_rng(1)
-    ours = [augment.draw_mix(NOTHING | {"cutmix": alpha}, generator, 1, shape) for _ in range(N)]
+    ours = [augment.draw_mix(stated(NOTHING | {"cutmix": alpha}), generator, 1, shape) for _ in range(N)]
     assert alike([mix.share[0] for mix in ours], [told["lam_adjusted"] for told in theirs])
     for own, other in enumerate((1, 0, 3, 2)):  # torchvision says x before y
         assert alike([mix.box[0, own] for mix in ours], [told["box"][other] for told in theirs])
@@ -445,7 +455,7 @@ def test_boxes_and_shares_are_distributed_as_those_of_cutmix(seeded, alpha, shap
 
 def test_the_shares_of_mixup_follow_its_beta_distribution():
     generator = np.random.default_rng(2)
-    mixes = [augment.draw_mix(NOTHING | {"mixup": 0.8}, generator, 1, (8, 8)) for _ in range(N)]
+    mixes = [augment.draw_mix(stated(NOTHING | {"mixup": 0.8}), generator, 1, (8, 8)) for _ in range(N)]
     assert not np.array([mix.box for mix in mixes]).any()
     assert stats.kstest([mix.share[0] for mix in mixes], stats.beta(0.8, 0.8).cdf).pvalue > ALIKE
 
@@ -455,7 +465,7 @@ SWITCHED = NOTHING | {"mixup": 1.0, "cutmix": 1.0, "mix_probability": 0.6, "mix_
 
 def test_probability_and_switch_decide_how_often_batches_are_mixed():
     generator = np.random.default_rng(3)
-    mixes = [augment.draw_mix(SWITCHED, generator, 2, (64, 64)) for _ in range(N)]
+    mixes = [augment.draw_mix(stated(SWITCHED), generator, 2, (64, 64)) for _ in range(N)]
     mixed = [mix for mix in mixes if mix is not None]
     assert all(mix.share[0] == mix.share[1] and (mix.box[0] == mix.box[1]).all() for mix in mixed)
     cut = [mix for mix in mixed if mix.box.any()]
@@ -464,7 +474,7 @@ def test_probability_and_switch_decide_how_often_batches_are_mixed():
 
 
 def test_probability_and_switch_decide_how_many_images_are_mixed():
-    mix = augment.draw_mix(SWITCHED | {"mix_per": "element"}, np.random.default_rng(3), N, (64, 64))
+    mix = augment.draw_mix(stated(SWITCHED | {"mix_per": "element"}), np.random.default_rng(3), N, (64, 64))
     mixed, cut = (mix.share < 1).mean(), mix.box.any(1).mean()
     assert abs(mixed - 0.6) < 4 * np.sqrt(0.24 / N) + 0.01
     assert abs(cut - 0.15) < 4 * np.sqrt(0.1275 / N) + 0.01
@@ -488,6 +498,6 @@ def test_boxes_are_distributed_as_those_of_random_resized_crop(seeded, shape):
 
 
 def test_angles_and_contrasts_are_distributed_as_torchvisions():
-    draws = augment.draw(NOTHING | {"rotation": 15.0, "contrast": 1.5}, np.random.default_rng(0), N, (4, 4))
+    draws = augment.draw(stated(NOTHING | {"rotation": 15.0, "contrast": 1.5}), np.random.default_rng(0), N, (4, 4))
     assert stats.kstest(draws.angle, stats.uniform(-15, 30).cdf).pvalue > ALIKE
     assert stats.kstest(draws.contrast, stats.uniform(0, 2.5).cdf).pvalue > ALIKE  # no factor below 0, as ColorJitter

@@ -17,8 +17,8 @@ import yaml
 from manyexits import cli
 from manyexits.commands.doctor import Gpu, environment, inventory
 from manyexits.study import components
+from manyexits.study.jobs import BACKBONE, RUN
 from manyexits.study.plan import load
-from manyexits.study.runs import BACKBONE, RUN
 
 CIFAR = {"cifar": {"source": "cifar100", "classes": 100}}
 
@@ -143,10 +143,10 @@ def test_prepared_data_count_until_their_settings_change(said, raw):
 
 def fake_runs(plan, rows: bool):
     """run.json of every training of the small study, and its rows.csv where they are wanted."""
-    for experiment, regime, seed in plan.runs("small"):
+    for experiment, regime, seed in (tuple(names.values()) for names in plan.runs.of("small")):
         names = {"experiment": experiment, "regime": regime, "seed": seed}
         folders = {RUN.format(**names): plan.settings("train", **names)}
-        if phase_1 := plan.pretrained(experiment, regime):
+        if phase_1 := plan.runs.pretrained(experiment, regime):
             folders[BACKBONE.format(**phase_1, seed=seed)] = plan.settings("pretrain", **phase_1, seed=seed)
         for folder, settings in folders.items():
             path = Path("results") / folder / "run.json"

@@ -119,5 +119,7 @@ def test_a_file_with_other_columns_is_refused(tmp_path, change):
 
 
 def test_history_has_columns_of_its_own(tmp_path):
-    rows.write(tmp_path / "history.csv", [{"phase": "all", "epoch": 1, "train_loss": None}], rows.HISTORY)
+    rows.write(
+        tmp_path / "history.csv", [{"phase": "all", "epoch": 1, "train_loss": None}], (*rows.HISTORY, "accuracy")
+    )
     assert (tmp_path / "history.csv").read_text().splitlines()[1] == "all,1,,,,,,,"

@@ -60,13 +60,13 @@ MIXED = {"mixup": 0.8, "cutmix": 1.0, "mix_per": "element", "label_smoothing": 0
 PARTS = {"optimizer": "sgd", "momentum": 0.9, "clip": 0.5, "per_device_batch": 100, "schedule": "constant"}
 RESNET = {
     "classes": 10,
-    "backbone": {"family": "resnet", "blocks": [2, 1, 1], "width": 4, "block": "basic", "stem": "3x3"},
+    "backbone": {"family": "resnet", "groups": [2, 1, 1], "width": 4, "block": "basic", "stem": "3x3"},
     "method": {"kind": "sdn", "depth": 0},
     "placement": {"shares": [0.3, 0.6, 0.9]},
 }
 VIT = RESNET | {
     "backbone": {"family": "timm", "name": "test_vit", "pixels": 8, "patch": 4, "dropout": 0.1},
-    "placement": {"blocks": [1, 3]},
+    "placement": {"after": [1, 3]},
 }
 TRAININGS: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]], str]] = {
     "phase-1": (RESNET, [("backbone", MOVED)], ""),
@@ -153,11 +153,11 @@ def _numbers(folder: Path, run: Any) -> dict[str, Any]:
     costs = {"backbone": 100, "exits": [{"exit": k, "cost": cost} for k, cost in enumerate((30, 50, 80, 104), 1)]}
     (folder / "fixed.json").write_text(json.dumps(costs))
     settings = {"protocols": ["paper", "shared", "geometric"], "criteria": ["confidence", "entropy"]}
-    settings["budgets"] = [0.25, 0.5, 0.75, 1.0]
+    settings |= {"budgets": [0.25, 0.5, 0.75, 1.0], "task": {"classes": 5}}
     read = ("--predictions", folder / "fixed.safetensors", "--costs", folder / "fixed.json")
     run("calibrate", "--settings", json.dumps(settings), *read, "--output", folder / "thresholds.json")
     identity = {"experiment": "e", "variant": "", "dataset": "d", "backbone": "b", "method": "sdn"}
-    told = json.dumps({"identity": identity | {"regime": "joint", "seed": 1}})
+    told = json.dumps({"identity": identity | {"regime": "joint", "seed": 1}, "task": {"classes": 5}})
     run("evaluate", "--settings", told, *read, "--thresholds", folder / "thresholds.json",
         "--output", folder / "rows.csv")  # fmt: skip
     return {

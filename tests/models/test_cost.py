@@ -4,21 +4,22 @@ import pytest
 import torch
 from torch import nn
 
+from manyexits.batches.views import blank_images
 from manyexits.models.build import network as build
 from manyexits.models.cost import Costs, UncountedOperatorError, count, count_network
 
 SDN_METHOD = {"kind": "sdn", "depth": 0}
-RESNET34 = {"family": "resnet", "blocks": [3, 4, 6, 3]}
+RESNET34 = {"family": "resnet", "groups": [3, 4, 6, 3]}
 RESNET50 = RESNET34 | {"block": "bottleneck"}
-RESNET20 = {"family": "resnet", "blocks": [3, 3, 3], "width": 16}
+RESNET20 = {"family": "resnet", "groups": [3, 3, 3], "width": 16}
 VIT_TINY = {"family": "timm", "name": "vit_tiny_patch16_224"}
 SHARES = {"shares": [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]}
-AUTHORS = {"blocks": [5, 7, 9, 11, 13, 15]}
+AUTHORS = {"after": [5, 7, 9, 11, 13, 15]}
 
 
 def costs(backbone, classes, pixels, placement) -> Costs:
     settings = {"backbone": backbone, "classes": classes, "method": SDN_METHOD, "placement": placement}
-    return count_network(build(settings, (pixels, pixels, 3), seed=0), (pixels, pixels, 3))
+    return count_network(build(settings, blank_images(pixels, pixels), seed=0), blank_images(pixels, pixels))
 
 
 def rounded(values, base):
@@ -29,7 +30,7 @@ def test_resnet34_on_cifar():
     found = costs(RESNET34, 100, 32, AUTHORS)
     assert found.backbone == 1_159_448_576
     assert rounded(found.exits, found.backbone) == [0.3128, 0.4432, 0.5593, 0.6899, 0.8205, 0.9370, 1.0021]
-    stages = [sum(found.stages[:block]) for block in AUTHORS["blocks"]]
+    stages = [sum(found.stages[:block]) for block in AUTHORS["after"]]
     assert rounded(stages, found.backbone) == [0.3126, 0.4429, 0.5586, 0.6889, 0.8191, 0.9348]
 
 
@@ -68,7 +69,7 @@ def test_vit_tiny_on_imagenet():
 )
 def test_the_operators_of_other_chains_are_known(name, pixels):
     settings = {"backbone": {"family": "timm", "name": name}, "classes": 10}
-    found = count_network(build(settings, (pixels, pixels, 3), seed=0), (pixels, pixels, 3))
+    found = count_network(build(settings, blank_images(pixels, pixels), seed=0), blank_images(pixels, pixels))
     assert all(cost > 0 for cost in found.stages)
 
 
@@ -90,21 +91,28 @@ def test_heads_are_placed_by_the_stages_cost(backbone, classes, pixels, blocks, 
 
 
 def test_cost_of_an_exit_adds_stages_and_all_heads_passed():
-    found = Costs(blocks=[1, 3], stages=[10, 20, 30], heads=[1, 2])
+    found = Costs(blocks=[1, 3], stages=[10, 20, 30], heads=[1, 2], answers=[0, 0])
     assert found.exits == [11, 63]
     assert found.backbone == 62
 
 
 def test_training_costs_three_passes_of_what_learns_and_one_of_what_does_not():
-    found = Costs(blocks=[1, 2, 4], stages=[10, 20, 30, 40], heads=[1, 2, 3])
+    found = Costs(blocks=[1, 2, 4], stages=[10, 20, 30, 40], heads=[1, 2, 3], answers=[4, 5, 0])
     assert found.training(("backbone",), (3,)) == 3 * (100 + 3)
     assert found.training(("backbone", "heads", "extras"), (1, 2, 3)) == 3 * (100 + 1 + 2 + 3)
     assert found.training(("heads", "extras"), (1, 2)) == 30 + 3 * (1 + 2)  # nothing beyond the last learning head
+    assert found.training(("extras",), (1, 2), answered=True) == 30 + (1 + 2) + 3 * (4 + 5)
+
+
+def test_an_exit_that_is_passed_costs_its_answer_too():
+    found = Costs(blocks=[1, 3], stages=[10, 20, 30], heads=[1, 2], answers=[4, 0])
+    assert found.exits == [15, 67]
+    assert found.backbone == 62
 
 
 def test_a_network_without_heads_costs_its_backbone():
     settings = {"backbone": RESNET20, "classes": 10}
-    found = count_network(build(settings, (8, 8, 3), seed=0), (8, 8, 3))
+    found = count_network(build(settings, blank_images(8, 8), seed=0), blank_images(8, 8))
     assert found.blocks == [9]
     assert found.exits == [found.backbone]
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from manyexits.models.heads import MixedPool, convolutional, head
-from manyexits.models.methods import sdn
+from manyexits.models.backbones import Tap
+from manyexits.models.heads import MixedPool, head
+from manyexits.models.methods import Now, pbee, sdn
 
 
 def test_mixed_pooling_weighs_maximum_and_average():
@@ -25,10 +26,10 @@ def test_alpha_starts_uniform():
 
 
 def test_a_plain_head_is_one_linear_layer_on_16_places():
-    head = convolutional(32, 8, 10, depth=0)
-    (linear,) = [layer for layer in head if isinstance(layer, nn.Linear)]
+    built = head(Tap((32, 8, 8)), 10, 0)
+    (linear,) = [layer for layer in built if isinstance(layer, nn.Linear)]
     assert (linear.in_features, linear.out_features) == (32 * 16, 10)
-    assert head(torch.zeros(2, 32, 8, 8)).shape == (2, 10)
+    assert built(torch.zeros(2, 32, 8, 8)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(
@@ -42,21 +43,31 @@ def test_a_plain_head_is_one_linear_layer_on_16_places():
     ],
 )
 def test_deeper_heads_have_the_authors_convolutions(depth, convolutions):
-    head = convolutional(64, 32, 10, depth)
-    found = [layer for layer in head if isinstance(layer, nn.Conv2d)]
+    built = head(Tap((64, 32, 32)), 10, depth)
+    found = [layer for layer in built if isinstance(layer, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels, c.stride[0]) for c in found] == convolutions
     assert all(c.kernel_size == (3, 3) and c.padding == (0, 0) and c.bias is not None for c in found)
-    assert head(torch.zeros(1, 64, 32, 32)).shape == (1, 10)
+    assert built(torch.zeros(1, 64, 32, 32)).shape == (1, 10)
 
 
 def test_features_that_are_too_small_for_the_convolutions_are_refused():
     with pytest.raises(ValueError, match="a head of depth 5 does not fit features of 2 pixels"):
-        convolutional(64, 10, 10, depth=5)
+        head(Tap((64, 10, 10)), 10, depth=5)
 
 
 def test_the_loss_is_the_plain_mean():
-    assert sdn.loss(torch.tensor([1.0, 2.0, 6.0])).item() == 3.0
-    assert sdn.loss(torch.tensor([4.0])).item() == 4.0
+    loss = sdn.build(10).loss
+    assert loss(torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]]), (), Now(1, (1, 2, 3), (0.2, 0.5, 1.0))).item() == 4.0
+    assert loss(torch.tensor([[4.0]]), (), Now(1, (1,), (1.0,))).item() == 4.0
+
+
+def test_pbee_weighs_each_loss_by_the_number_of_its_exit():
+    losses = torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # means 2, 3, 7
+    expected = {(1, 2, 3): (2 + 2 * 3 + 3 * 7) / 6, (2, 3): (2 * 3 + 3 * 7) / 5, (3,): 7.0}
+    for exits, loss in expected.items():
+        now = Now(1, exits, tuple(0.1 * exit_ for exit_ in exits))
+        found = pbee.loss(losses[:, [exit_ - 1 for exit_ in exits]], (), now)
+        assert found.item() == pytest.approx(loss)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +82,7 @@ def test_the_loss_is_the_plain_mean():
 )
 def test_token_heads_have_the_authors_hidden_layers(depth, layers):
     with torch.device("meta"):  # shapes alone
-        found = list(head((192,), 10, depth, None))
+        found = list(head(Tap((192,)), 10, depth, None))
     assert [(layer.in_features, layer.out_features) for layer in found[::2]] == layers
     assert all(isinstance(layer, nn.GELU) and layer.approximate == "none" for layer in found[1::2])
     assert len(found) == 2 * depth + 1
@@ -79,7 +90,7 @@ def test_token_heads_have_the_authors_hidden_layers(depth, layers):
 
 def test_a_token_head_is_linear_maps_with_gelu_between():
     torch.manual_seed(0)
-    built, x = head((3,), 2, 1, 5), torch.randn(4, 3)
+    built, x = head(Tap((3,)), 2, 1, 5), torch.randn(4, 3)
     first, _, last = built
     hidden = x @ first.weight.T + first.bias
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
@@ -87,20 +98,20 @@ def test_a_token_head_is_linear_maps_with_gelu_between():
 
 
 def test_the_width_of_hidden_layers_is_a_setting():
-    built = head((192,), 10, 2, 16)
+    built = head(Tap((192,)), 10, 2, 16)
     assert [layer.out_features for layer in built if isinstance(layer, nn.Linear)] == [16, 16, 10]
     with pytest.raises(ValueError, match="'hidden' is the width of heads on tokens, but these features are maps"):
-        head((8, 4, 4), 10, 2, 16)
+        head(Tap((8, 4, 4)), 10, 2, 16)
     with pytest.raises(ValueError, match="a head of depth 0 has none; remove the key"):
-        head((192,), 10, 0, 16)
+        head(Tap((192,)), 10, 0, 16)
 
 
 def test_a_token_head_deeper_than_the_authors_is_refused():
     with pytest.raises(ValueError, match="there is no head of depth 5 on tokens; choose 0 to 4"):
-        head((192,), 10, 5, None)
+        head(Tap((192,)), 10, 5, None)
 
 
 def test_the_head_follows_the_shape_of_the_features():
-    on_maps, on_tokens = sdn.build_heads([torch.Size([8, 6, 6]), torch.Size([8])], 10)
+    on_maps, on_tokens = (sdn.build(10).head(1, 2, Tap(shape)) for shape in ((8, 6, 6), (8,)))
     assert isinstance(on_maps[0], MixedPool)
     assert [type(layer) for layer in on_tokens] == [nn.Linear]

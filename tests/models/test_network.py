@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from manyexits.batches.views import blank_images
+from manyexits.exits import criteria
 from manyexits.exits.policies import Policy, exit_index
+from manyexits.exits.task import Task
 from manyexits.models.build import network as build
 from manyexits.models.build import place
 from manyexits.models.network import load_weights, save_weights
 
 SETTINGS = {
-    "backbone": {"family": "resnet", "blocks": [1, 2, 1], "width": 4},
+    "backbone": {"family": "resnet", "groups": [1, 2, 1], "width": 4},
     "method": {"kind": "sdn", "depth": 0},
     "classes": 5,
-    "placement": {"blocks": [1, 2]},
+    "placement": {"after": [1, 2]},
 }
-SHAPE = (8, 8, 3)
+SHAPE = blank_images(8, 8)
 
 
 @pytest.fixture
@@ -45,21 +48,19 @@ def test_only_the_exits_asked_for_are_computed(network, images):
 
 def test_known_features_give_the_same_logits(network, images):
     features = network.features(images, (1, 2))
-    for ours, expected in zip(network(None, (1, 2), features), network(images, (1, 2)), strict=True):
+    for ours, expected in zip(network.fold(features, (1, 2), True)[0], network(images, (1, 2)), strict=True):
         assert torch.equal(ours, expected)
 
 
-@pytest.mark.parametrize("criterion", ["confidence", "entropy"])
+@pytest.mark.parametrize("criterion", ["confidence", "entropy", "patience"])
 @pytest.mark.parametrize("batch", [1, 7])
 def test_early_exit_inference_stops_each_sample_where_its_policy_says(network, images, criterion, batch):
-    from manyexits.exits.policies import certainty
-
     images = images[:batch]
     logits = torch.stack(network(images), dim=1).detach().numpy()
-    certain = certainty(criterion, logits)
+    (scan,) = criteria.named(criterion, Task("classification", 5), 3)
+    certain = criteria.certainties(scan, np.stack([scan.keep(logits[:, k]) for k in range(3)], axis=1))
     threshold = float(np.median(certain[:, :2]))
-    sign = 1 if criterion == "confidence" else -1
-    policy = Policy(criterion, (sign * threshold, sign * threshold))
+    policy = Policy(criterion, (scan.sign * threshold, scan.sign * threshold))
     answers, left_at = network.forward_until(images, policy)
     expected = exit_index(certain, np.array([threshold, threshold]))
     assert left_at.tolist() == expected.tolist()
@@ -88,7 +89,7 @@ def test_a_seed_gives_every_regime_the_same_start():
 
 
 def test_a_head_starts_alike_whatever_heads_stand_beside_it():
-    alone = build(SETTINGS | {"placement": {"blocks": [2]}}, SHAPE, seed=3)
+    alone = build(SETTINGS | {"placement": {"after": [2]}}, SHAPE, seed=3)
     beside = build(SETTINGS, SHAPE, seed=3)
     for name, value in alone.heads["2"].state_dict().items():
         assert torch.equal(value, beside.heads["2"].state_dict()[name])
@@ -127,13 +128,20 @@ def test_placement_takes_the_nearest_block_and_the_earlier_of_two():
     assert place({"shares": [0.375]}, lambda: costs, 4) == [1]
     assert place({"shares": [0.4, 0.45, 0.7]}, lambda: costs, 4) == [2, 3]
     assert place({"shares": [0.99]}, lambda: costs, 4) == [3]
-    assert place({"shares": [0.5]}, lambda: [10], 1) == []
+    assert place({"every": 2}, list, 5) == [2, 4]
+    assert place({"every": 1}, list, 2) == [1]
+
+
+@pytest.mark.parametrize("placement", [{"shares": [0.5]}, {"every": 1}, {"after": []}])
+def test_a_placement_that_leaves_one_exit_is_refused(placement):
+    with pytest.raises(ValueError, match="puts no head on the backbone's 1 blocks, which leaves one exit"):
+        place(placement, lambda: [10], 1)
 
 
 @pytest.mark.parametrize("block", [0, 4, 5])
 def test_a_block_that_does_not_exist_is_refused(block):
     with pytest.raises(ValueError, match=f"no place for a head after block {block}; valid blocks: 1 to 3"):
-        place({"blocks": [block]}, list, 4)
+        place({"after": [block]}, list, 4)
 
 
 def test_weights_survive_a_round_trip(network, tmp_path):
@@ -149,7 +157,7 @@ def test_damaged_weights_are_refused(network, tmp_path):
         load_weights(tmp_path / "model.safetensors", network)
 
 
-@pytest.mark.parametrize("change", [{"classes": 6}, {"placement": {"blocks": [1]}}])
+@pytest.mark.parametrize("change", [{"classes": 6}, {"placement": {"after": [1]}}])
 def test_weights_of_another_network_are_refused(network, tmp_path, change):
     save_weights(tmp_path / "model.safetensors", network, {"format": "pt"})
     with pytest.raises(ValueError, match=r"belong to another network: .* do not fit"):

@@ -74,7 +74,7 @@ def same(ours, original, pixels):
 def test_torchvision_s_resnets_load(published, counters):
     original = moved(resnet.resnet18(num_classes=7))
     state = {k: v for k, v in original.state_dict().items() if counters or "num_batches" not in k}  # as older files
-    ours = our_resnet.build(7, blocks=[2, 2, 2, 2], stem="imagenet")
+    ours = our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet")
     weights.load(published(state), ours, "kept")
     assert same(ours, original, 64)
 
@@ -119,7 +119,7 @@ def test_a_new_classifier_is_as_it_was_drawn_and_all_else_is_loaded(published, n
 def test_a_kept_classifier_of_other_classes_is_refused_with_both_shapes(published):
     path = published(resnet.resnet18(num_classes=11).state_dict())
     with pytest.raises(ValueError, match="do not fit the backbone") as caught:
-        weights.load(path, our_resnet.build(7, blocks=[2, 2, 2, 2], stem="imagenet"), "kept")
+        weights.load(path, our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet"), "kept")
     shapes = "of another shape: fc.weight (11, 512) instead of (7, 512), fc.bias (11,) instead of (7,)"
     assert shapes in str(caught.value)
     assert "classifier: new" in str(caught.value)
@@ -130,7 +130,7 @@ def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(published):
     state = moved(resnet.resnet18(num_classes=7)).state_dict()
     state["layer1.0.convolution.weight"] = state.pop("layer1.0.conv1.weight")
     state["conv1.weight"] = state["conv1.weight"][..., :5, :5]
-    ours = our_resnet.build(7, blocks=[2, 2, 2, 2], stem="imagenet")
+    ours = our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet")
     before = {key: value.clone() for key, value in ours.state_dict().items()}
     with pytest.raises(ValueError, match="do not fit the backbone") as caught:
         weights.load(published(state), ours, "new")
@@ -145,7 +145,7 @@ def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(published):
 def test_weights_of_another_network_are_listed_briefly(published):
     path = published(resnet.resnet34(num_classes=7).state_dict())
     with pytest.raises(ValueError, match=r"\(unexpected: layer1\.2\.bn1\.bias, .* and 91 more\)") as caught:
-        weights.load(path, our_resnet.build(7, blocks=[2, 2, 2, 2], stem="imagenet"), "kept")
+        weights.load(path, our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet"), "kept")
     assert len(str(caught.value)) < 600
 
 
@@ -288,7 +288,8 @@ def pretrained(raw):
 
 def settings(raw, stage, regime="joint"):
     names = {"dataset": "digits", "backbone": "tiny", "recipe": "quick", "seed": 1}
-    names = names if stage == "pretrain" else {"experiment": "small", "regime": regime, "seed": 1}
+    run = {"experiment": "small", "regime": regime, "seed": 1}
+    names = {"pretrain": names, "count_flops": {"experiment": "small"}}.get(stage, run)
     return json.loads(load(raw).settings(stage, **names))
 
 
@@ -313,7 +314,7 @@ def test_other_weights_retrain_what_starts_from_them_and_all_that_follows(pretra
 def test_without_weights_the_settings_are_as_if_there_were_no_such_key(pretrained, raw):
     before = settings(resolve.merge(raw, {"backbones": {"tiny": {"weights": None, "classifier": None}}}), "pretrain")
     assert "weights" not in before
-    assert before["network"]["backbone"] == {"family": "resnet", "blocks": [1, 1], "width": 4} | {
+    assert before["network"]["backbone"] == {"family": "resnet", "groups": [1, 1], "width": 4} | {
         "block": "basic",
         "stem": "3x3",
     }
@@ -338,16 +339,16 @@ def test_mistakes_are_refused_when_the_study_is_read(pretrained, change, sentenc
 
 def test_a_placement_by_the_number_of_blocks_needs_that_number(raw):
     raw["backbones"]["tiny"] = {"family": "timm", "name": "vit_tiny_patch16_224"}
-    raw["placements"]["sdn"] = {"blocks": {12: [4, 6]}}
+    raw["placements"]["sdn"] = {"after": {12: [4, 6]}}
     with pytest.raises(StudyError, match=r"goes by the number of blocks, which 'tiny' does not state; .* its n_blocks"):
         load(raw)
     raw["backbones"]["tiny"]["n_blocks"] = 12
-    assert settings(raw, "predict")["network"]["placement"] == {"blocks": [4, 6]}
+    assert settings(raw, "predict")["network"]["placement"] == {"after": [4, 6]}
 
 
 @pytest.mark.parametrize("verb", ["pretrain", "train"])
 def test_a_training_starts_from_its_weights(prepared, published, tmp_path, verb):
-    original = moved(our_resnet.build(3, blocks=[1, 1], width=4))
+    original = moved(our_resnet.build(3, groups=[1, 1], width=4))
     state = {name: original.state_dict()[here] for name, here in original.original.items()}
     path = published(state)
     told = settings_of("all" if verb == "train" else "backbone", epochs=1, lr=1e-9)
@@ -363,7 +364,7 @@ def test_a_training_starts_from_its_weights(prepared, published, tmp_path, verb)
 
 
 def test_the_workflow_makes_the_weights_before_what_starts_from_them(pretrained, tmp_path):
-    original = our_resnet.build(3, blocks=[1, 1], width=4)
+    original = our_resnet.build(3, groups=[1, 1], width=4)
     (tmp_path / "raw").mkdir()
     state = {name: original.state_dict()[here] for name, here in original.original.items()}
     torch.save(state, tmp_path / "raw/made.pth")
@@ -380,6 +381,6 @@ def test_the_workflow_makes_the_weights_before_what_starts_from_them(pretrained,
 
     done = snakemake(tmp_path, "-c1", "data/weights/made/manifest.json", "--show-failed-logs", MANYEXITS_DATA_ROOT="")
     assert done.returncode == 0, done.stdout + done.stderr
-    ours = our_resnet.build(3, blocks=[1, 1], width=4)
+    ours = our_resnet.build(3, groups=[1, 1], width=4)
     weights.load(tmp_path / "data/weights/made/model.safetensors", ours, "kept")
     assert all(torch.equal(value, original.state_dict()[name]) for name, value in ours.state_dict().items())

@@ -1,18 +1,17 @@
 """Components are found by file name, and their options are read without importing them."""
 
-import importlib
 import inspect
 
 import pytest
 
 from manyexits.study import components
-from manyexits.study.components import ENTRY, FOLDERS, nearest
+from manyexits.study.components import KINDS, nearest
 
 
-@pytest.mark.parametrize("kind", ENTRY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_options_read_from_the_source_are_those_of_the_function(kind):
     for name in components.names(kind):
-        function = getattr(importlib.import_module(f"manyexits.{FOLDERS[kind]}.{name}".replace("/", ".")), ENTRY[kind])
+        function = getattr(components.module(kind, name), KINDS[kind].entry)
         keywords = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
         fields = components.options(kind, name).model_fields
         assert list(fields) == [parameter.name for parameter in keywords]

@@ -114,25 +114,25 @@ def test_a_budget_that_is_not_above_zero_is_refused(raw, budget):
 
 @pytest.mark.parametrize("blocks", [[2], [1, 2], [3]])
 def test_a_head_after_a_block_that_does_not_exist_is_refused(raw, blocks):
-    raw["placements"]["first"] = {"blocks": {2: blocks}}
+    raw["placements"]["first"] = {"after": {2: blocks}}
     assert f"no place for a head after block {blocks[-1]} of 2; valid blocks: 1 to 1" in refused(raw)
 
 
 def test_a_head_before_the_first_block_is_refused(raw):
-    raw["placements"]["first"] = {"blocks": {2: [0]}}
-    assert refused(raw).startswith("placements.first.blocks.2.0: ")
+    raw["placements"]["first"] = {"after": {2: [0]}}
+    assert refused(raw).startswith("placements.first.after.2.0: ")
 
 
 def test_a_placement_without_an_entry_for_the_backbone_is_refused(raw):
-    raw["placements"]["first"] = {"blocks": {16: [5]}}
+    raw["placements"]["first"] = {"after": {16: [5]}}
     raw["experiments"]["small"]["placement"] = "first"
     assert "'first' has no entry for the 2 blocks of 'tiny'; it has 16" in refused(raw)
 
 
-@pytest.mark.parametrize("both", [{}, {"shares": [0.5], "blocks": {2: [1]}}])
-def test_a_placement_is_either_shares_or_blocks(raw, both):
+@pytest.mark.parametrize("both", [{}, {"shares": [0.5], "after": {2: [1]}}, {"every": 1, "shares": [0.5]}])
+def test_a_placement_has_exactly_one_rule(raw, both):
     raw["placements"]["first"] = both
-    assert "either 'shares' or 'blocks'" in refused(raw)
+    assert "exactly one of 'shares', 'after' and 'every'" in refused(raw)
 
 
 def test_a_stated_field_without_an_origin_mark_is_refused(raw):
@@ -231,7 +231,7 @@ def test_analyses_are_checked(raw, analysis, options, message):
     assert refused(raw).startswith(message)
 
 
-@pytest.mark.parametrize("change", [{"blocks": []}, {"blocks": [3, 0]}, {"width": 0}])
+@pytest.mark.parametrize("change", [{"groups": []}, {"groups": [3, 0]}, {"width": 0}])
 def test_impossible_networks_are_refused(raw, change):
     raw["backbones"]["tiny"] |= change
     assert refused(raw).startswith("backbones.tiny.")

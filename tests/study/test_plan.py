@@ -18,7 +18,7 @@ def test_a_key_set_to_null_is_removed(raw):
     raw["experiments"]["gone"] = None
     raw["recipes"]["quick"]["clip"] = None
     plan = load(raw)
-    assert list(plan.experiments) == ["small"]
+    assert list(plan.runs.experiments) == ["small"]
     assert plan.study.recipes["quick"].clip is None
 
 
@@ -41,19 +41,28 @@ def test_extends_does_not_inherit_the_sweeps(raw):
     raw["experiments"]["small"]["vary"] = {"placement": ["first"]}
     raw["backbones"]["tiny2"] = dict(raw["backbones"]["tiny"], width=8)
     raw["experiments"]["other"] = {"extends": "small", "backbone": "tiny2"}
-    assert list(load(raw).experiments) == ["small", "small.first", "other"]
+    assert list(load(raw).runs.experiments) == ["small", "small.first", "other"]
 
 
 def test_a_sweep_expands_into_named_variants(raw):
     raw["experiments"]["small"]["vary"] = {"placement": ["first"]}
-    expansion = load(raw).experiments["small.first"]
+    expansion = load(raw).runs.experiments["small.first"]
     assert (expansion.base, expansion.sweep, expansion.variant) == ("small", "placement", "first")
     assert expansion.experiment.placement == "first"
 
 
+def test_variants_may_have_fewer_seeds_than_their_base(raw):
+    raw["experiments"]["small"] |= {"vary": {"placement": ["first"]}, "vary_seeds": [2]}
+    runs = load(raw).runs
+    assert (runs.seeds("small"), runs.seeds("small.first")) == ([1, 2], [2])
+    raw["backbones"]["tiny2"] = dict(raw["backbones"]["tiny"], width=8)
+    raw["experiments"]["other"] = {"extends": "small", "backbone": "tiny2", "vary": {"placement": ["first"]}}
+    assert load(raw).runs.seeds("other.first") == [1, 2]  # sweeps are not inherited, nor are their seeds
+
+
 def test_an_expansion_that_equals_its_base_is_the_base(raw):
     raw["experiments"]["small"]["vary"] = {"placement": ["sdn", "first"]}
-    assert list(load(raw).experiments) == ["small", "small.first"]
+    assert list(load(raw).runs.experiments) == ["small", "small.first"]
 
 
 def test_values_of_all_sweeps_of_a_base_are_unique(raw):
@@ -77,8 +86,8 @@ def test_a_sweep_over_an_unknown_value_is_refused(raw):
 @pytest.mark.parametrize("which", ["plan", "demo"])
 def test_no_two_names_stand_for_one_training(which, request):
     plan = request.getfixturevalue(which)
-    runs = [run for name in plan.experiments for run in plan.runs(name)]
-    told = [plan.settings("train", experiment=e, regime=r, seed=s) for e, r, s in runs]
+    runs = [run for name in plan.runs.experiments for run in plan.runs.of(name)]
+    told = [plan.settings("train", **run) for run in runs]
     assert len(set(told)) == len(runs) > 0
 
 
@@ -95,7 +104,8 @@ def test_training_knows_no_budget_and_calibration_no_learning_rate(small_plan):
         "budgets": [0.5, 1.0],
         "criteria": ["confidence", "entropy"],
         "protocols": ["paper", "shared", "geometric"],
-        "version": 1,
+        "task": {"classes": 10},
+        "version": 2,
     }
 
 
@@ -107,9 +117,13 @@ def test_training_knows_neither_resources_nor_marks(small_plan):
 def test_the_first_phase_belongs_to_pretrain(small_plan):
     phases = [phase["phase"] for phase in told(small_plan, "train", **RUN)["phases"]]
     assert phases == ["heads"]
-    assert small_plan.pretrained("small", "disjoint") == {"dataset": "digits", "backbone": "tiny", "recipe": "quick"}
-    assert small_plan.pretrained("small", "disjoint") == small_plan.pretrained("small", "mixed")
-    assert small_plan.pretrained("small", "joint") is None
+    assert small_plan.runs.pretrained("small", "disjoint") == {
+        "dataset": "digits",
+        "backbone": "tiny",
+        "recipe": "quick",
+    }
+    assert small_plan.runs.pretrained("small", "disjoint") == small_plan.runs.pretrained("small", "mixed")
+    assert small_plan.runs.pretrained("small", "joint") is None
 
 
 def test_joint_and_mixed_differ_by_where_they_start(small_plan):
@@ -121,18 +135,20 @@ def test_joint_and_mixed_differ_by_where_they_start(small_plan):
 
 def test_a_table_reads_the_rows_of_what_it_draws_and_nothing_else(small_plan):
     expected = {f"runs/small/{r}/s{s}/rows.csv" for r in ("disjoint", "joint", "mixed") for s in (1, 2)}
-    assert set(small_plan.read_by("tables", "table1")) == expected
+    read = small_plan.job("table", name="table1").reads["rows"]
+    assert {small_plan.below(file) for file in read} == expected
 
 
 def test_an_analysis_across_seeds_needs_two(raw):
-    assert load(raw).units("mode_connectivity", "small") == ["s1", "s2", "seeds"]
+    assert load(raw).runs.units("mode_connectivity", "small") == ["s1", "s2", "seeds"]
     raw["seeds"] = [1]
-    assert load(raw).units("mode_connectivity", "small") == ["s1"]
+    assert load(raw).runs.units("mode_connectivity", "small") == ["s1"]
 
 
 def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
-    assert plan.seeds("cifar100-resnet34") == [1, 2, 3, 4]
-    assert {e.base for e in plan.experiments.values()} == {
+    assert plan.runs.seeds("cifar100-resnet34") == [1, 2, 3, 4]
+    assert {e.base for e in plan.runs.experiments.values()} == {
+        "cifar100-msdnet",
         "cifar100-resnet34",
         "cifar100-resnet20",
         "cifar100-vit_t",
@@ -143,7 +159,7 @@ def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
         "imagenette-resnet50",
         "imagenette-vit_t",
     }
-    assert plan.experiments["tinyimagenet-resnet50.authors"].experiment.placement == "authors"
+    assert plan.runs.experiments["tinyimagenet-resnet50.authors"].experiment.placement == "authors"
 
 
 def test_config_yaml_stays_short(root):
@@ -159,7 +175,7 @@ def test_null_in_an_entry_that_extends_another_removes_what_it_would_inherit(raw
     plan = load(raw)
     assert plan.study.recipes["free"].clip is None
     assert "clip" not in plan.study.recipes["free"].origin
-    assert (plan.seeds("small"), plan.seeds("other")) == ([7], [1, 2])
+    assert (plan.runs.seeds("small"), plan.runs.seeds("other")) == ([7], [1, 2])
 
 
 def test_an_overlay_that_removes_a_value_removes_its_mark(raw):
@@ -189,7 +205,7 @@ def test_two_names_for_one_training_are_refused(raw):
 
 def test_a_control_that_an_experiment_does_not_train_is_left_out(raw):
     raw["experiments"]["small"]["regimes"] = ["joint", "mixed"]
-    assert load(raw).units("mode_connectivity", "small") == ["s1", "s2"]
+    assert load(raw).runs.units("mode_connectivity", "small") == ["s1", "s2"]
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,8 @@ def test_four_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase
 def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bits(prepared, tmp_path):
     settings = settings_of("all", epochs=20, patience=20, devices=4)
     settings["network"] |= {  # large enough for the order of a sum to matter
-        "backbone": {"family": "resnet", "blocks": [2, 2], "width": 8},
-        "placement": {"blocks": [1, 2, 3]},
+        "backbone": {"family": "resnet", "groups": [2, 2], "width": 8},
+        "placement": {"after": [1, 2, 3]},
     }
     told = command(settings, prepared, tmp_path)
     stopped = in_a_process([*told, "--save-every", "0"])

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import NETWORK, ROOT, settings_of
+from conftest import NETWORK, ROOT, settings_of, told_phases
 from torch import nn
 
+from manyexits.batches.views import Views, blanks
 from manyexits.data import prepared as dataset
 from manyexits.models import build
 from manyexits.models.cost import count_network
-from manyexits.models.methods import sdn
 from manyexits.training import ranks, train
 from manyexits.training.checkpoint import Checkpoints
 from manyexits.training.console import Console
@@ -84,12 +84,14 @@ def fit(settings: dict, data: Path, folder: Path) -> nn.Module:
     from accelerate import Accelerator
 
     read = dataset.read(data)
-    model = build.network(settings["network"], read.shape, seed=1)
+    model = build.network(settings["network"], blanks(read), seed=1)
     model.heads["1"] = nn.Sequential(nn.Dropout(0.5), model.heads["1"])
     accelerator = Accelerator(cpu=True)
-    costs = count_network(build.network(settings["network"], read.shape, seed=1), read.shape)
-    told = {"start": train.Progress(), "save_every_s": 60.0, "stop": lambda: False, "console": Console(quiet=True)}
-    train.fit(model, sdn.loss, costs, settings, read, Checkpoints(folder), accelerator, **told)
+    costs = count_network(build.network(settings["network"], blanks(read), seed=1), blanks(read))
+    upkeep = train.Upkeep(Checkpoints(folder), 60.0, lambda: False, Console(quiet=True))
+    views = Views(read, accelerator.device)
+    phases, seed = told_phases(settings), settings["seed"]
+    train.fit(model, costs, phases, seed, views, accelerator, upkeep, train.Progress())
     return model
 
 
@@ -106,8 +108,9 @@ def check_a_loss_that_is_no_number_in_one_rank_stops_all(rank: int, folder: Path
     from accelerate import Accelerator
 
     settings, data = settings_of("all", devices=2), dataset.read(folder / "prepared")
-    model = build.network(NETWORK, data.shape, seed=1)
-    phase = Phase(model, sdn.loss, count_network(model, data.shape), settings, 0, data, Accelerator(cpu=True))
+    model = build.network(NETWORK, blanks(data), seed=1)
+    accelerator, costs = Accelerator(cpu=True), count_network(model, blanks(data))
+    phase = Phase(model, costs, told_phases(settings)[0], (1, 0), Views(data, accelerator.device), accelerator)
     phase.check_finite(1)
     phase.sums += float("nan") if rank == 1 else 0.0
     with pytest.raises(ValueError, match="no longer a number in phase all, epoch 1"):

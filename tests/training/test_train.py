@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import NETWORK, settings_of
+from conftest import NETWORK, RECIPE, settings_of
 
+from manyexits.batches.views import Views, blank_images, blanks
 from manyexits.data import prepared as dataset
 from manyexits.models import build
+from manyexits.study.recipe import Recipe
 from manyexits.training.train import Interrupted
 
 
@@ -35,7 +37,7 @@ def test_training_learns(fitted):
     ("phase", "learning"), [("backbone", {"backbone"}), ("heads", {"heads"}), ("all", {"backbone", "heads"})]
 )
 def test_a_phase_changes_only_its_groups_buffers_included(fitted, prepared, phase, learning):
-    start = build.network(NETWORK, dataset.read(prepared).shape, seed=1)
+    start = build.network(NETWORK, blanks(dataset.read(prepared)), seed=1)
     before = weights(start)
     model, _ = fitted(settings_of(phase), model=start)
     assert {name.split(".")[0] for name in changed(before, model.state_dict())} == learning
@@ -67,8 +69,7 @@ def test_the_best_weights_are_restored_at_an_early_stop_and_at_the_limit_alike(f
     split = read.validation
     from manyexits.models.measure import measure
 
-    mean, std = torch.from_numpy(read.mean), torch.from_numpy(read.std)
-    _, right, _ = measure(model.eval(), split, mean, std)
+    _, right, _ = measure(model.eval(), Views(read, torch.device("cpu")), split)
     assert right[0].item() / len(split) == best["accuracy"]
 
 
@@ -77,7 +78,7 @@ def test_the_history_counts_samples_and_flops_over_all_phases(fitted):
 
     settings = settings_of("backbone", "all", epochs=2)
     model, progress = fitted(settings)
-    costs = count_network(model, (8, 8, 3))
+    costs = count_network(model, blank_images(8, 8))
     per_epoch = 6 * 24  # 144 training images in steps of 24
     last = [rows for rows in progress.history if rows["exit"] == 1]
     assert [row["samples"] for row in last] == [per_epoch * n for n in (1, 2, 3, 4)]
@@ -97,7 +98,7 @@ def test_features_of_a_frozen_backbone_are_computed_once_and_counted_once(fitted
     start = weights(model)
     cached, progress = fitted(settings_of("heads", crop_padding=0), model=model, checkpoints="cached")
     first = weights(cached.heads)
-    costs = count_network(model, (8, 8, 3))
+    costs = count_network(model, blank_images(8, 8))
     stages, head = costs.stages[0], costs.heads[0]
     assert progress.flops == 144 * stages + 3 * 144 * 3 * head
     model.load_state_dict(start)
@@ -110,13 +111,13 @@ def test_features_of_a_frozen_backbone_are_computed_once_and_counted_once(fitted
 
 
 def test_cosine_goes_from_the_rate_to_zero_over_the_epoch_limit_and_constant_stays():
-    from manyexits.training.phase import learning_rate
+    from manyexits.training.optimiser import learning_rate
 
-    recipe = {"schedule": "cosine", "lr": 0.4, "lr_min": 0.0, "epochs": 4}
-    above = recipe | {"lr_min": 0.1}
+    recipe = Recipe.model_validate(RECIPE | {"schedule": "cosine", "lr": 0.4, "lr_min": 0.0, "epochs": 4})
+    above = recipe.model_copy(update={"lr_min": 0.1})
     assert [learning_rate(above, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.25, 0.1])
     assert [learning_rate(recipe, step, 2) for step in (0, 4, 8)] == pytest.approx([0.4, 0.2, 0.0])
-    assert learning_rate(recipe | {"schedule": "constant"}, 7, 2) == 0.4
+    assert learning_rate(recipe.model_copy(update={"schedule": "constant"}), 7, 2) == 0.4
 
 
 def test_two_runs_give_the_same_bits_and_another_seed_gives_others(fitted):
@@ -279,27 +280,28 @@ def noisy(prepared, tmp_path):
 
 
 def test_the_test_split_influences_the_thresholds_of_the_protocol_paper_and_nothing_else(fitted, prepared, noisy):
-    from manyexits.exits import predict
+    from manyexits.exits import criteria, predict
     from manyexits.exits.calibrate import choose
+    from manyexits.exits.task import Task
     from manyexits.models.cost import count_network
     from manyexits.models.measure import measure
 
-    found = {}
+    found, task = {}, Task("classification", 3)
+    scans = criteria.named("confidence", task, 2)
     for name, folder in (("real", prepared), ("noise", noisy)):
         model, progress = fitted(settings_of("backbone", "all", epochs=4), data=folder, checkpoints=name)
         data = dataset.read(folder)
-        mean, std = torch.from_numpy(data.mean), torch.from_numpy(data.std)
-        arrays = {}
+        views, arrays = Views(data, torch.device("cpu")), {}
         for split in predict.SPLITS:
             images = getattr(data, split)
-            _, _, logits = measure(model.eval(), images, mean, std, collect=True)
-            arrays[split] = predict.predictions(logits.numpy(), images.labels[images.indices])
-        costs = count_network(model, data.shape)
+            _, _, logits = measure(model.eval(), views, images, collect=True)
+            arrays[split] = predict.predictions(logits.numpy(), images.labels[images.indices], task)
+        costs = count_network(model, blanks(data))
         cells = {}
         for protocol in ("paper", "shared", "geometric"):
-            scored = [predict.scored(arrays[split], "confidence") for split in predict.SPLITS]
+            scored = [[predict.scored(arrays[split], scans[0], task)] for split in predict.SPLITS]
             exits = np.array(costs.exits)
-            cells[protocol] = choose(protocol, "confidence", [0.7, 0.8, 0.9, 1.0], *scored, exits, costs.backbone)
+            cells[protocol] = choose(protocol, scans, [0.7, 0.8, 0.9, 1.0], *scored, exits, costs.backbone)
         found[name] = weights(model), progress.history, cells
     (real, real_history, real_cells), (noise, noise_history, noise_cells) = found["real"], found["noise"]
     assert equal(real, noise)
@@ -330,7 +332,7 @@ def test_bf16_trains_and_leaves_a_plain_network_behind(fitted):
 
 
 def test_clipping_bounds_the_step(fitted, prepared):
-    start = build.network(NETWORK, dataset.read(prepared).shape, seed=1)
+    start = build.network(NETWORK, blanks(dataset.read(prepared)), seed=1)
     before = weights(start)
     recipe = {"optimizer": "sgd", "lr": 1.0, "schedule": "constant", "clip": 1e-3, "batch": 144, "epochs": 1}
     model, _ = fitted(settings_of("all", **recipe), model=start)

@@ -3,8 +3,7 @@
 
 rule analyse:
     input:
-        unpack(STUDY.prepared),
-        models=STUDY.compared,
+        unpack(STUDY.reads("analyse")),
     output:
         rows=f"{STUDY.analysis}.csv",
         record=f"{STUDY.analysis}.json",

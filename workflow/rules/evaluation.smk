@@ -3,18 +3,17 @@
 
 rule predict:
     input:
-        unpack(STUDY.prepared),
-        model=f"{STUDY.run}/model.safetensors",
+        unpack(STUDY.reads("predict")),
     output:
         predictions=ensure(f"{STUDY.run}/predictions.safetensors", non_empty=True),
     log:
         f"{STUDY.output}/logs/predict/{{experiment}}/{{regime}}/s{{seed}}.log",
     benchmark:
         f"{STUDY.output}/benchmarks/predict/{{experiment}}/{{regime}}/s{{seed}}.tsv"
-    threads: STUDY.most("threads")
+    threads: STUDY.most("train", "threads")
     resources:
         gpu=1,
-        mem_mb=STUDY.memory,
+        mem_mb=STUDY.memory("train"),
         runtime=60,
     params:
         settings=STUDY.settings("predict"),
@@ -29,7 +28,7 @@ rule predict:
 
 rule count_flops:
     input:
-        unpack(STUDY.prepared),
+        unpack(STUDY.reads("count_flops")),
     output:
         costs=f"{STUDY.output}/costs/{{experiment}}.json",
     log:
@@ -51,8 +50,7 @@ rule count_flops:
 
 rule calibrate:
     input:
-        predictions=f"{STUDY.run}/predictions.safetensors",
-        costs=f"{STUDY.output}/costs/{{experiment}}.json",
+        unpack(STUDY.reads("calibrate")),
     output:
         thresholds=f"{STUDY.run}/thresholds.json",
     log:
@@ -76,9 +74,7 @@ rule calibrate:
 
 rule evaluate:
     input:
-        predictions=f"{STUDY.run}/predictions.safetensors",
-        thresholds=f"{STUDY.run}/thresholds.json",
-        costs=f"{STUDY.output}/costs/{{experiment}}.json",
+        unpack(STUDY.reads("evaluate")),
     output:
         rows=f"{STUDY.run}/rows.csv",
     log:

@@ -13,7 +13,7 @@ report: "../report/workflow.rst"
 
 rule table:
     input:
-        rows=STUDY.drawn_from("tables"),
+        unpack(STUDY.reads("table")),
     output:
         csv=f"{STUDY.output}/tables/{{name}}.csv",
         md=f"{STUDY.output}/tables/{{name}}.md",
@@ -43,7 +43,7 @@ rule table:
 
 rule figure:
     input:
-        rows=STUDY.drawn_from("figures"),
+        unpack(STUDY.reads("figure")),
     output:
         pdf=f"{STUDY.output}/figures/{{name}}.pdf",
         png=report(
@@ -72,7 +72,7 @@ rule figure:
 
 rule card:
     input:
-        records=STUDY.recorded,
+        unpack(STUDY.reads("card")),
         citation=str(CHECKOUT / "CITATION.cff"),
         lock=str(CHECKOUT / "envs/requirements.txt"),
         templates=[

@@ -3,8 +3,7 @@
 
 rule pretrain:
     input:
-        unpack(STUDY.prepared),
-        weights=STUDY.weights,
+        unpack(STUDY.reads("pretrain")),
     output:
         model=ensure(f"{STUDY.backbone}/model.safetensors", non_empty=True),
         history=f"{STUDY.backbone}/history.csv",
@@ -13,11 +12,11 @@ rule pretrain:
         f"{STUDY.output}/logs/pretrain/{{dataset}}/{{backbone}}/{{recipe}}/s{{seed}}.log",
     benchmark:
         f"{STUDY.output}/benchmarks/pretrain/{{dataset}}/{{backbone}}/{{recipe}}/s{{seed}}.tsv"
-    threads: STUDY.most("threads")
+    threads: STUDY.most("pretrain", "threads")
     resources:
-        gpu=STUDY.most("devices"),
-        mem_mb=STUDY.memory,
-        runtime=STUDY.minutes,
+        gpu=STUDY.most("pretrain", "devices"),
+        mem_mb=STUDY.memory("pretrain"),
+        runtime=STUDY.minutes("pretrain"),
         attempt=STUDY.attempt,
         tracker=STUDY.tracker,
     params:
@@ -38,9 +37,7 @@ rule pretrain:
 
 rule train:
     input:
-        unpack(STUDY.prepared),
-        backbone=STUDY.phase_1,
-        weights=STUDY.weights,
+        unpack(STUDY.reads("train")),
     output:
         model=ensure(f"{STUDY.run}/model.safetensors", non_empty=True),
         history=f"{STUDY.run}/history.csv",
@@ -49,11 +46,11 @@ rule train:
         f"{STUDY.output}/logs/train/{{experiment}}/{{regime}}/s{{seed}}.log",
     benchmark:
         f"{STUDY.output}/benchmarks/train/{{experiment}}/{{regime}}/s{{seed}}.tsv"
-    threads: STUDY.most("threads")
+    threads: STUDY.most("train", "threads")
     resources:
-        gpu=STUDY.most("devices"),
-        mem_mb=STUDY.memory,
-        runtime=STUDY.minutes,
+        gpu=STUDY.most("train", "devices"),
+        mem_mb=STUDY.memory("train"),
+        runtime=STUDY.minutes("train"),
         attempt=STUDY.attempt,
         tracker=STUDY.tracker,
     params:

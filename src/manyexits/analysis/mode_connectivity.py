@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from manyexits.batches.augment import normalise
-from manyexits.data.images import Images
+from manyexits.batches.views import Part, Views
 from manyexits.data.prepared import Prepared
 from manyexits.models.measure import measure
 from manyexits.models.network import MultiExit
@@ -191,8 +190,7 @@ class Surface:
         self.probe = replace(data.train, indices=data.train.indices[order[:n_probe]])
         self.batchnorm = replace(data.train, indices=data.train.indices[order[:n_batchnorm]])
         self.test = data.test
-        device = self.vectors[0].device
-        self.mean, self.std = (torch.from_numpy(values).to(device) for values in (data.mean, data.std))
+        self.views = Views(data, self.vectors[0].device)
         self.n_probe = len(self.probe)
 
     @torch.no_grad()
@@ -203,14 +201,10 @@ class Surface:
         for parameter in self.model.parameters():
             parameter.copy_(combined[begin : begin + parameter.numel()].view_as(parameter))
             begin += parameter.numel()
-        estimate_batchnorm(self.model, lambda: self._batches(self.batchnorm))
-        loss, _, _ = measure(self.model, self.probe, self.mean, self.std)
-        _, right, _ = measure(self.model, self.test, self.mean, self.std)
+        estimate_batchnorm(self.model, lambda: self.views.whole(self.batchnorm, size=BATCHNORM_BATCH))
+        loss, _, _ = measure(self.model, self.views, self.probe)
+        _, right, _ = measure(self.model, self.views, self.test)
         return Point((loss / len(self.probe)).cpu().numpy(), (right / len(self.test)).cpu().numpy())
-
-    def _batches(self, split: Images) -> Iterator[Tensor]:
-        for raw, _ in split.batches(BATCHNORM_BATCH):
-            yield normalise(torch.from_numpy(raw).to(self.mean.device), self.mean, self.std)
 
     def rows(self, point: Point) -> Rows:
         """A measured point as rows."""
@@ -222,7 +216,7 @@ class Surface:
         ]
 
 
-def estimate_batchnorm(model: nn.Module, batches: Callable[[], Iterator[Tensor]]) -> None:
+def estimate_batchnorm(model: nn.Module, batches: Callable[[], Iterator[Part]]) -> None:
     """Running statistics anew, in one pass: the momentum of a batch is its share of the images seen including it."""
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
@@ -232,11 +226,12 @@ def estimate_batchnorm(model: nn.Module, batches: Callable[[], Iterator[Tensor]]
         norm.reset_running_stats()
         norm.train()
     seen = 0
-    for images in batches():
-        seen += len(images)
+    for part in batches():
+        n = len(part.targets)
+        seen += n
         for norm in norms:
-            norm.momentum = len(images) / seen
-        model(images)
+            norm.momentum = n / seen
+        model(part.inputs)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -32,18 +32,21 @@ def caption(checkout: Path, plan: Plan, kind: str, name: str) -> str:
 
 def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
     """What captions can name: the experiments that are drawn, their n per split, budgets, options."""
-    experiments = []
-    for drawn in plan.drawn(kind, name):
-        entry = plan.experiment(drawn)
+    experiments, criteria = [], []
+    asked = plan.runs.artefact(kind, name).options.get("criterion")
+    for drawn in plan.runs.drawn(kind, name):
+        entry = plan.runs.experiment(drawn)
+        criteria.append(asked or plan.study.criterion(entry))
         told = {"name": drawn, "backbone": entry.backbone, "dataset": entry.dataset, "method": entry.method}
         n = _images(Path(plan.study.data) / entry.dataset / "manifest.json")
-        experiments.append(told | {"regimes": entry.regimes, "seeds": plan.seeds(drawn), "n": n})
+        experiments.append(told | {"regimes": entry.regimes, "seeds": plan.runs.seeds(drawn), "n": n})
     return {
         "experiments": experiments,
         "budgets": ", ".join(f"{100 * budget:g} %" for budget in plan.study.budgets),
-        "options": getattr(plan.study, kind)[name].options,
+        "criteria": ", ".join(dict.fromkeys(criteria)),
+        "options": plan.runs.artefact(kind, name).options,
         "analyses": plan.study.analyses,
-        "sources": plan.read_by(kind, name),
+        "sources": [plan.below(file) for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]],
     }
 
 

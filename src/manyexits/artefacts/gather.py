@@ -29,19 +29,17 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
     output, data = Path(plan.study.output), Path(plan.study.data)
     finished: list[str] = []
     unfinished: list[str] = []
-    single: list[Path] = []
-    for file in map(Path, plan.recorded()):
-        if file.name != "run.json":
-            single.append(file)
-            continue
-        kept = [file.with_name(name) for name in (RUN if file.parts[0] == "runs" else PHASE_1)]
-        complete = all((output / each).exists() for each in kept)
-        (finished if complete else unfinished).append(str(file.parent))
+    single = [Path(job.record) for job in plan.of("count_flops")]
+    single += [Path(file) for job in plan.of("analyse") for file in job.writes]
+    for job in plan.of("pretrain", "train"):
+        record = Path(job.record)
+        kept = [record.with_name(name) for name in (RUN if job.stage == "train" else PHASE_1)]
+        complete = all(each.exists() for each in kept)
+        (finished if complete else unfinished).append(plan.below(str(record.parent)))
         single += kept if complete else []
-    single += [Path(file).with_suffix(".csv") for file in plan.analysed()]
-    datasets = dict.fromkeys(plan.experiment(name).dataset for name in plan.shown)
-    small = [Path(name) / file for name in datasets for file in ("manifest.json", "splits.json")]
-    wanted = {output / file: into / file for file in single} | {data / file: into / "data" / file for file in small}
+    small = [Path(file) for job in plan.of("prepare") for file in job.writes if file.endswith(".json")]
+    wanted = {path: into / path.relative_to(output) for path in single}
+    wanted |= {path: into / "data" / path.relative_to(data) for path in small}
     there = {source: target for source, target in wanted.items() if source.exists()}
     for source in there:
         check(source)

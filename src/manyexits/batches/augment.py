@@ -7,7 +7,7 @@ so that several devices see what one would, and nothing about randomness has to 
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from manyexits.batches import moves, trivial
+from manyexits.study.recipe import Recipe
 
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)
 """RandomErasing's defaults in torchvision: area as a share of the image, height / width."""
@@ -70,25 +71,22 @@ def _at(numbers: Numbers, positions: Int[np.ndarray, " p"]) -> Numbers:
     return replace(numbers, **{name: value[positions] for name, value in values.items() if value is not None})
 
 
-RANDOM = "crop_padding resized_crop flip rotation contrast trivial_augment erasing mixup cutmix".split()
-"""Fields of a recipe that change images or targets at random."""
-
-
-def is_random(recipe: dict[str, Any]) -> bool:
+def is_random(recipe: Recipe) -> bool:
     """Whether a recipe changes images or targets at random."""
-    return any(recipe[key] for key in RANDOM)
+    moved = (recipe.crop_padding, recipe.resized_crop, recipe.flip, recipe.rotation, recipe.contrast)
+    return any((*moved, recipe.trivial_augment, recipe.erasing, recipe.mixup, recipe.cutmix))
 
 
-def draw(recipe: dict[str, Any], generator: np.random.Generator, batch: int, shape: tuple[int, int]) -> Draws:
+def draw(recipe: Recipe, generator: np.random.Generator, batch: int, shape: tuple[int, int]) -> Draws:
     """Random numbers for a batch of views of a shape (H, W), distributed as torchvision's transforms draw them."""
-    padding, degrees, contrast = (recipe[key] for key in ("crop_padding", "rotation", "contrast"))
+    padding, degrees, contrast = recipe.crop_padding, recipe.rotation, recipe.contrast
     return Draws(
         offset=generator.integers(0, 2 * padding + 1, (batch, 2)) if padding else None,
-        flipped=generator.integers(0, 2, batch) if recipe["flip"] else None,
+        flipped=generator.integers(0, 2, batch) if recipe.flip else None,
         angle=generator.uniform(-degrees, degrees, batch) if degrees else None,
         contrast=generator.uniform(max(0, 1 - contrast), 1 + contrast, batch) if contrast else None,
-        operation=trivial.draw(generator, batch) if recipe["trivial_augment"] else None,
-        erased=_erased(generator, batch, shape, recipe["erasing"]) if recipe["erasing"] else None,
+        operation=trivial.draw(generator, batch) if recipe.trivial_augment else None,
+        erased=_erased(generator, batch, shape, recipe.erasing) if recipe.erasing else None,
     )
 
 
@@ -115,17 +113,17 @@ def draw_boxes(
     return np.concatenate([corner, size], axis=1)
 
 
-def draw_mix(recipe: dict[str, Any], generator: np.random.Generator, batch: int, shape: tuple[int, int]) -> Mix | None:
+def draw_mix(recipe: Recipe, generator: np.random.Generator, batch: int, shape: tuple[int, int]) -> Mix | None:
     """Mixup's and CutMix's numbers, one for the whole batch or one for each image; None where nothing is mixed."""
-    if not (recipe["mixup"] or recipe["cutmix"]):
+    if not (recipe.mixup or recipe.cutmix):
         return None
-    n = batch if recipe["mix_per"] == "element" else 1
-    mixed = generator.random(n) < recipe["mix_probability"]
+    n = batch if recipe.mix_per == "element" else 1
+    mixed = generator.random(n) < recipe.mix_probability
     if not mixed.any():
         return None
-    switch = recipe["mix_switch"] if recipe["mixup"] and recipe["cutmix"] else float(bool(recipe["cutmix"]))
+    switch = recipe.mix_switch if recipe.mixup and recipe.cutmix else float(bool(recipe.cutmix))
     cut = generator.random(n) < switch
-    drawn = [generator.beta(alpha, alpha, n) for alpha in (recipe["mixup"] or 1.0, recipe["cutmix"] or 1.0)]
+    drawn = [generator.beta(alpha, alpha, n) for alpha in (recipe.mixup or 1.0, recipe.cutmix or 1.0)]
     share = np.where(mixed, np.where(cut, drawn[1], drawn[0]), 1.0)
     size = np.array(shape)
     half = (0.5 * np.sqrt(1 - share)[:, None] * size).astype(int)

@@ -10,10 +10,9 @@ from manyexits.data.images import Request
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepDraws:
     """Drawn before any image is read, so that images can be read ahead of time."""
 
-    step: int
     chosen: Int[np.ndarray, " b"]
     """Positions in the training split of the effective batch."""
     boxes: Int[np.ndarray, "b 4"] | None

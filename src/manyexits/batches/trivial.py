@@ -25,7 +25,7 @@ LARGEST = {"shear_x": 0.99, "shear_y": 0.99, "translate_x": 32.0, "translate_y":
 BLENDS = torch.linspace(0, 0.99, BINS).double().numpy()
 """Distance of the factor of brightness, color, contrast and sharpness from 1, for each bin; torchvision's float32."""
 
-Images = UInt8[Tensor, "b 3 h w"]
+Pixels = UInt8[Tensor, "b 3 h w"]
 Drawn = Int[np.ndarray, "b 2"]
 
 
@@ -37,7 +37,7 @@ def draw(generator: np.random.Generator, batch: int) -> Drawn:
     return np.stack([operation, bins * sign], axis=1)
 
 
-def apply(images: Images, drawn: Drawn) -> Images:
+def apply(images: Pixels, drawn: Drawn) -> Pixels:
     """Each image under its own operation."""
     kind = KIND[drawn[:, 0]]
     members = [np.flatnonzero(kind == number) for number in range(len(CHANGES))]
@@ -49,11 +49,11 @@ def apply(images: Images, drawn: Drawn) -> Images:
     return torch.cat(parts).index_select(0, place)
 
 
-def _keep(images: Images, drawn: Drawn) -> Images:
+def _keep(images: Pixels, drawn: Drawn) -> Pixels:
     return images
 
 
-def _move(images: Images, drawn: Drawn) -> Images:
+def _move(images: Pixels, drawn: Drawn) -> Pixels:
     """Shear, translate or rotate: each pixel is fetched from its source, number 0 being black."""
     height, width = images.shape[2:]
     source = torch.stack([_source(*pair, height, width, images.device) for pair in drawn.tolist()])
@@ -78,7 +78,7 @@ def _source(operation: int, signed_bin: int, height: int, width: int, device: to
     return moved.flatten().to(device, torch.int64)
 
 
-def _relevel(images: Images, drawn: Drawn) -> Images:
+def _relevel(images: Pixels, drawn: Drawn) -> Pixels:
     """Brightness, posterize or solarize: each grey level becomes another."""
     tables = torch.stack([_levels(*pair, images.device) for pair in drawn.tolist()])
     return tables.gather(1, images.flatten(1).long()).view_as(images)
@@ -103,24 +103,24 @@ def _factor(drawn: Drawn) -> Float[np.ndarray, " b"]:
     return 1 + np.copysign(BLENDS[np.abs(drawn[:, 1]) - 1], drawn[:, 1])
 
 
-def _color(images: Images, drawn: Drawn) -> Images:
+def _color(images: Pixels, drawn: Drawn) -> Pixels:
     return _blend(images, _grey(images), _factor(drawn))
 
 
-def _contrast(images: Images, drawn: Drawn) -> Images:
+def _contrast(images: Pixels, drawn: Drawn) -> Pixels:
     return contrast(images, _factor(drawn))
 
 
-def contrast(images: Images, factor: Float[np.ndarray, " b"]) -> Images:
+def contrast(images: Pixels, factor: Float[np.ndarray, " b"]) -> Pixels:
     """Each image with its own contrast: 0 is the mean of its grey version everywhere, 1 the image."""
     return _blend(images, _grey(images).mean((1, 2, 3), keepdim=True), factor)
 
 
-def _grey(images: Images) -> Float[Tensor, "b 1 h w"]:
+def _grey(images: Pixels) -> Float[Tensor, "b 1 h w"]:
     return vision.rgb_to_grayscale(images).float()
 
 
-def _blend(images: Images, plain: Float[Tensor, "b 1 _ _"], factor: Float[np.ndarray, " b"]) -> Images:
+def _blend(images: Pixels, plain: Float[Tensor, "b 1 _ _"], factor: Float[np.ndarray, " b"]) -> Pixels:
     own, other = _weights(factor, images.device)
     return (images * own).addcmul_(plain, other).clamp_(0, 255).to(torch.uint8)
 
@@ -130,7 +130,7 @@ def _weights(factor: Float[np.ndarray, " b"], device: torch.device) -> Float[Ten
     return torch.from_numpy(np.stack([factor, 1 - factor])[..., None, None, None]).to(device, torch.float32)
 
 
-def _sharpen(images: Images, drawn: Drawn) -> Images:
+def _sharpen(images: Pixels, drawn: Drawn) -> Pixels:
     """Against the mean of the 3 x 3 neighbourhood, in which the pixel itself counts five times; the border stays."""
     changed = images.float()
     rows = changed[..., :-2, :] + changed[..., 1:-1, :] + changed[..., 2:, :]
@@ -140,11 +140,11 @@ def _sharpen(images: Images, drawn: Drawn) -> Images:
     return changed.clamp_(0, 255).to(torch.uint8)
 
 
-def _autocontrast(images: Images, drawn: Drawn) -> Images:
+def _autocontrast(images: Pixels, drawn: Drawn) -> Pixels:
     return vision.autocontrast(images)
 
 
-def _equalize(images: Images, drawn: Drawn) -> Images:
+def _equalize(images: Pixels, drawn: Drawn) -> Pixels:
     return vision.equalize(images)
 
 

@@ -24,21 +24,26 @@ def settings(chosen: argparse.Namespace) -> None:
     from manyexits.study.plan import load
 
     plan = load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
-    known = [f"{e}/{r}/s{s}" for name in plan.experiments for e, r, s in plan.runs(name)]
-    if chosen.run_name not in known:
+    runs = {
+        "{experiment}/{regime}/s{seed}".format(**names): names
+        for experiment in plan.runs.experiments
+        for names in plan.runs.of(experiment)
+    }
+    if chosen.run_name not in runs:
         from manyexits.study.components import nearest
 
-        raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, known)}")
-    experiment, regime, seed = chosen.run_name.split("/")
-    names = {"experiment": experiment, "regime": regime, "seed": int(seed[1:])}
-    entry = plan.experiment(experiment)
-    told = {"prepare": json.loads(plan.settings("prepare", dataset=entry.dataset))}
+        raise ValueError(f"there is no run {chosen.run_name!r}; valid names: {nearest(chosen.run_name, list(runs))}")
+    names = runs[chosen.run_name]
+    entry = plan.runs.experiment(names["experiment"])
+    jobs = [plan.job("prepare", dataset=entry.dataset)]
     if pretrained_weights := plan.study.backbones[entry.backbone].weights:
-        told["weights"] = json.loads(plan.settings("weights", weights=pretrained_weights))
-    if phase_1 := plan.pretrained(experiment, regime):
-        told["pretrain"] = json.loads(plan.settings("pretrain", **phase_1, seed=names["seed"]))
-    for stage in ("train", "predict", "count_flops", "calibrate", "evaluate"):
-        told[stage] = json.loads(plan.settings(stage, **names))
+        jobs.append(plan.job("weights", weights=pretrained_weights))
+    if phase_1 := plan.runs.pretrained(names["experiment"], names["regime"]):
+        jobs.append(plan.job("pretrain", **phase_1, seed=names["seed"]))
+    jobs += [plan.job(stage, **names) for stage in ("train", "predict")]
+    jobs.append(plan.job("count_flops", experiment=names["experiment"]))
+    jobs += [plan.job(stage, **names) for stage in ("calibrate", "evaluate")]
+    told = {job.stage: job.settings for job in jobs}
     print(json.dumps(told, indent=2))
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-Request = TypeVar("Request")
+Asked = TypeVar("Asked")
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def ahead(fetch: Callable[[Request], Arrays], requests: Iterable[Request], workers: int) -> Iterator[Arrays]:
+def ahead(fetch: Callable[[Asked], Arrays], requests: Iterable[Asked], workers: int) -> Iterator[Arrays]:
     """What `fetch` answers to the requests, while workers see to the next ones.
 
     Raises:
@@ -27,13 +27,13 @@ def ahead(fetch: Callable[[Request], Arrays], requests: Iterable[Request], worke
         yield images.numpy(), labels.numpy()
 
 
-class _Fetched(Dataset, Generic[Request]):
+class _Fetched(Dataset, Generic[Asked]):
     """What a worker does with a request."""
 
-    def __init__(self, fetch: Callable[[Request], Arrays]) -> None:
+    def __init__(self, fetch: Callable[[Asked], Arrays]) -> None:
         self.fetch = fetch
 
-    def __getitem__(self, request: Request) -> tuple[torch.Tensor, ...] | ValueError:
+    def __getitem__(self, request: Asked) -> tuple[torch.Tensor, ...] | ValueError:
         try:
             return tuple(map(torch.from_numpy, self.fetch(request)))  # tensors travel in shared memory
         except ValueError as error:

@@ -7,7 +7,6 @@ images: arrays/{train,test}_files.csv (path, height, width) and arrays/root.txt,
 
 import csv
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -45,6 +44,18 @@ class Prepared:
         return height, width, channels
 
     @property
+    def task(self) -> dict[str, Any]:
+        """What labels are: `classes`, their number, or `scores`, the lowest and the highest."""
+        settings = self.manifest["settings"]
+        key = "classes" if settings.get("scores") is None else "scores"
+        return {key: settings[key]}
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None where labels are scores."""
+        return self.task.get("classes")
+
+    @property
     def mean(self) -> Float32[np.ndarray, " 3"]:
         """Channel means that images are normalised by, in [0, 1]."""
         return np.array(self.manifest["mean"], dtype=np.float32)
@@ -73,7 +84,7 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, worke
     """
     known = components.options("readers", settings["source"]).model_fields
     options = {key: value for key, value in settings.items() if key in known}
-    module = importlib.import_module(f"manyexits.data.readers.{settings['source']}")
+    module = components.module("readers", settings["source"])
     raw = module.load(root, hub, workers, **options)
     write(raw, settings, folder)
     found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped

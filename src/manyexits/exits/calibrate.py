@@ -1,22 +1,29 @@
 """Thresholds for a budget (DEFINITIONS.md, section 8): the exact sweep over one shared threshold, and three protocols.
 
-Everything here works on certainty, which rises with being sure: confidence, or negative entropy. N samples, K exits.
+Everything here works on certainty, which rises with being sure, and on gain, which is additive over samples: whether an
+answer is right, or its negative squared error. N samples, K exits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from manyexits.exits.criteria import Criterion
 from manyexits.exits.policies import exit_index
 
 Certain = Float[np.ndarray, "n k"]
-Right = Bool[np.ndarray, "n k"]
+Gain = Float[np.ndarray, "n k"]
 ExitCosts = Int[np.ndarray, " k"]
 
-PAPER_POINTS = 100
-"""Thresholds that the authors try, evenly spaced in [0, 1], both ends included [C]."""
+Choices = Sequence[tuple[int, float | Float[np.ndarray, " j"]] | None]
+"""For each limit the index of the scan, and one threshold or one for each early exit, on the scale of certainty;
+None where nothing fits."""
+
+WORDS = {"nobody": np.inf, "everybody": -np.inf}
+"""Thresholds that have no number, on the scale of certainty; who has no certainty (NaN, -inf) stays all the same."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +31,15 @@ class Sweep:
     """Every outcome that one shared threshold can have; entry i holds from threshold i up to the next."""
 
     threshold: Float[np.ndarray, " t"]
-    """On the scale of certainty, rising; the first lets everyone leave at exit 1."""
+    """On the scale of certainty, rising; the first is -inf: everyone leaves as soon as there is a certainty."""
     cost: Float[np.ndarray, " t"]
     """Mean cost of a sample in FLOPs, never falling."""
     score: Float[np.ndarray, " t"]
-    """Accuracy."""
+    """Mean gain of a sample: accuracy, or the negative mean squared error."""
 
     def at(self, thresholds: Float[np.ndarray, " j"]) -> tuple[Float[np.ndarray, " j"], Float[np.ndarray, " j"]]:
         """Cost and score at any thresholds."""
-        index = np.maximum(np.searchsorted(self.threshold, thresholds, side="right") - 1, 0)
+        index = np.searchsorted(self.threshold, thresholds, side="right") - 1
         return self.cost[index], self.score[index]
 
     def best(self, limit: float) -> int | None:
@@ -41,27 +48,24 @@ class Sweep:
         return int(np.argmax(self.score[:fitting])) if fitting else None
 
 
-def sweep(certain: Certain, right: Right, costs: ExitCosts) -> Sweep:
+def sweep(certain: Certain, gain: Gain, costs: ExitCosts) -> Sweep:
     """All outcomes of one shared threshold, exactly, in O(N K log(N K)).
 
     With M_k the largest certainty up to exit k, a sample leaves at exit 1 + #{k < K: M_k <= t}. Each M_k is thus an
-    event that moves its sample from exit k to k + 1. Sorted and cumulated in integers, the events give every mean
-    cost and accuracy; the last of equal ones counts. NaN never leaves.
+    event that moves its sample from exit k to k + 1. Sorted and cumulated, the events give every mean cost, in
+    integers, and gain, in float64, exactly where gains are 0 and 1; the last of equal ones counts. NaN never leaves.
     """
+    assert gain.dtype == np.float64, "differences of booleans have no sign"
     n = len(certain)
     reached = np.maximum.accumulate(np.where(np.isnan(certain), -np.inf, certain)[:, :-1], axis=1)
     order = np.argsort(reached, axis=None, kind="stable")
-    at = reached.ravel()[order]
+    threshold = np.concatenate([[-np.inf], reached.ravel()[order]])
     dearer = np.broadcast_to(np.diff(costs), reached.shape).ravel()[order]
-    better = np.diff(right.astype(np.int64), axis=1).ravel()[order]
+    better = np.diff(gain, axis=1).ravel()[order]
     total_cost = n * int(costs[0]) + np.concatenate([[0], np.cumsum(dearer)])
-    total_right = int(right[:, 0].sum()) + np.concatenate([[0], np.cumsum(better)])
-    # -2 lies below every certainty that can occur: confidences are at least 0, negative entropies at least -1
-    threshold = np.concatenate([[-2.0], at])
-    never = at == -np.inf
-    threshold[1:][never] = -2.0
+    total_gain = gain[:, 0].sum() + np.concatenate([[0.0], np.cumsum(better)])
     last = np.append(threshold[1:] != threshold[:-1], True)
-    return Sweep(threshold[last], total_cost[last] / n, total_right[last] / n)
+    return Sweep(threshold[last], total_cost[last] / n, total_gain[last] / n)
 
 
 def geometric(certain: Certain, q: float) -> Float[np.ndarray, " j"]:
@@ -79,33 +83,33 @@ def geometric(certain: Certain, q: float) -> Float[np.ndarray, " j"]:
     thresholds = np.full(k - 1, np.inf)
     for exit_ in range(k - 1):
         number = int(np.floor(n * shares[exit_]))
-        left = np.sort(certain[free & ~np.isnan(certain[:, exit_]), exit_])
+        left = certain[free & ~np.isnan(certain[:, exit_]), exit_]
         if 0 < number <= len(left):
-            thresholds[exit_] = left[-number]
+            thresholds[exit_] = np.partition(left, -number)[-number]
             free &= ~(certain[:, exit_] >= thresholds[exit_])
     return thresholds
 
 
-def outcome(left_at: Int[np.ndarray, " n"], right: Right, costs: ExitCosts) -> tuple[float, float]:
-    """Mean cost in FLOPs and accuracy when sample i leaves at exit left_at[i] (from 1)."""
+def outcome(left_at: Int[np.ndarray, " n"], gain: Gain, costs: ExitCosts) -> tuple[float, float]:
+    """Mean cost in FLOPs and mean gain when sample i leaves at exit left_at[i] (from 1)."""
     index = left_at - 1
-    return float(costs[index].sum() / len(index)), float(right[np.arange(len(index)), index].mean())
+    return float(costs[index].sum() / len(index)), float(gain[np.arange(len(index)), index].mean())
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one split's predictions say under one criterion."""
+    """What one split's predictions say under one scan of a criterion."""
 
     certain: Certain
-    right: Right
+    gain: Gain
 
 
 def choose(
     protocol: str,
-    criterion: str,
-    budgets: list[float],
-    validation: Scored,
-    test: Scored,
+    scans: Sequence[Criterion],
+    budgets: Sequence[float],
+    validation: Sequence[Scored],
+    test: Sequence[Scored],
     costs: ExitCosts,
     backbone: int,
 ) -> list[dict[str, Any]]:
@@ -116,56 +120,83 @@ def choose(
 
     Args:
         protocol: `paper`, `shared` or `geometric`.
-        criterion: name; its thresholds are stored as `confidence > T` or `entropy < S`.
+        scans: of one criterion.
         budgets: fractions of `backbone`.
-        validation, test: predictions.
+        validation, test: predictions under each scan.
         costs: C_1..C_K in FLOPs.
         backbone: cost of the backbone with its own classifier in FLOPs: budget 100 %.
     """
-    chosen = {"paper": _paper, "shared": _shared, "geometric": _geometric}[protocol]
     scored = test if protocol == "paper" else validation
-    sign = 1.0 if criterion == "confidence" else -1.0
+    limits = [*(budget * backbone for budget in budgets), np.inf]
+    choices = {"paper": _paper, "shared": shared, "geometric": _geometric}[protocol](scans, scored, costs, limits)
     cells = []
-    for budget in [*budgets, None]:
-        thresholds = chosen(scored, costs, np.inf if budget is None else budget * backbone, sign)
-        listed = None if thresholds is None else [None if np.isinf(t) else sign * float(t) for t in thresholds]
-        cells.append(
-            {
-                "protocol": protocol,
-                "criterion": criterion,
-                "budget": "max" if budget is None else budget,
-                "chosen_on": "test" if protocol == "paper" else "validation",
-                "inclusive": protocol == "geometric",
-                "thresholds": listed,
-            }
-        )
+    for budget, choice in zip([*budgets, "max"], choices, strict=True):
+        cell: dict[str, Any] = {
+            "protocol": protocol,
+            "criterion": scans[0].name,
+            "budget": budget,
+            "chosen_on": "test" if protocol == "paper" else "validation",
+            "inclusive": protocol == "geometric",
+            "thresholds": None,
+        }
+        if choice is not None:
+            scan = scans[choice[0]]
+            cell["thresholds"] = told(np.broadcast_to(choice[1], len(costs) - 1), scan.sign)
+            cell |= {} if scan.patience is None else {"patience": scan.patience}
+        cells.append(cell)
     return cells
 
 
-def paper_thresholds(sign: float) -> Float[np.ndarray, " t"]:
-    """The authors' thresholds on the scale of certainty, rising: T for confidence, -S for entropy."""
-    points = np.linspace(0, 1, PAPER_POINTS)
-    return points if sign > 0 else -points[::-1]
+def told(thresholds: Float[np.ndarray, " j"], sign: float) -> list[float | str]:
+    """Thresholds on the scale of certainty as a cell holds them: numbers in the criterion's own units, or words."""
+    words = {value: word for word, value in WORDS.items()}
+    return [words.get(t, sign * t) for t in thresholds.tolist()]
 
 
-def _paper(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:
-    thresholds = paper_thresholds(sign)
-    cost, _ = sweep(scored.certain, scored.right, costs).at(thresholds)
-    fitting = thresholds[cost <= limit]
-    return np.full(len(costs) - 1, fitting[-1]) if len(fitting) else None
+def understood(listed: Sequence[float | str], sign: float) -> Float[np.ndarray, " j"]:
+    """What `told` wrote, on the scale of certainty again."""
+    return np.array([WORDS[t] if isinstance(t, str) else sign * t for t in listed], dtype=np.float64)
 
 
-def _shared(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:
-    swept = sweep(scored.certain, scored.right, costs)
-    best = swept.best(limit)
-    return None if best is None else np.full(len(costs) - 1, swept.threshold[best])
+def paper_thresholds(scan: Criterion) -> Float[np.ndarray, " t"]:
+    """The thresholds that `paper` tries, on the scale of certainty, rising."""
+    return np.sort(scan.sign * scan.points)
 
 
-def _geometric(scored: Scored, costs: ExitCosts, limit: float, sign: float) -> Float[np.ndarray, " j"] | None:
+def _paper(scans: Sequence[Criterion], scored: Sequence[Scored], costs: ExitCosts, limits: Sequence[float]) -> Choices:
+    """For each limit the largest of the first scan's points that fits."""
+    thresholds = paper_thresholds(scans[0])
+    cost, _ = sweep(scored[0].certain, scored[0].gain, costs).at(thresholds)
+    fitting = np.searchsorted(cost, limits, side="right")
+    return [(0, float(thresholds[number - 1])) if number else None for number in fitting]
+
+
+def shared(
+    scans: Sequence[Criterion], scored: Sequence[Scored], costs: ExitCosts, limits: Sequence[float]
+) -> Sequence[tuple[int, float] | None]:
+    """For each limit the scan and threshold of the best score that fits, ties to the cheaper, then to the first."""
+    swept = [sweep(each.certain, each.gain, costs) for each in scored]
+    choices: list[tuple[int, float] | None] = []
+    for limit in limits:
+        fitting = [
+            (each.score[best], -each.cost[best], -which, float(each.threshold[best]))
+            for which, each in enumerate(swept)
+            if (best := each.best(limit)) is not None
+        ]
+        _, _, which, threshold = max(fitting, default=(0, 0, 0, None))
+        choices.append(None if threshold is None else (-which, threshold))
+    return choices
+
+
+def _geometric(
+    scans: Sequence[Criterion], scored: Sequence[Scored], costs: ExitCosts, limits: Sequence[float]
+) -> Choices:
+    """For each limit the best of MSDNet's 39 that fits, ties to the cheaper, then to the smaller q."""
+    certain, gain = scored[0].certain, scored[0].gain
     candidates = []
     for p in range(1, 40):
-        thresholds = geometric(scored.certain, p / 20)
-        cost, score = outcome(exit_index(scored.certain, thresholds, inclusive=True), scored.right, costs)
-        if cost <= limit:
-            candidates.append((score, -cost, -p, thresholds))
-    return max(candidates, key=lambda candidate: candidate[:3])[3] if candidates else None
+        thresholds = geometric(certain, p / 20)
+        cost, score = outcome(exit_index(certain, thresholds, inclusive=True), gain, costs)
+        candidates.append((-score, cost, p, thresholds))
+    candidates.sort(key=lambda candidate: candidate[:3])
+    return [next(((0, thresholds) for _, cost, _, thresholds in candidates if cost <= limit), None) for limit in limits]

@@ -1,12 +1,16 @@
 """From predictions and thresholds to the tidy rows of one run; all that needs every sample is measured here."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from manyexits.exits.calibrate import PAPER_POINTS, Scored, Sweep, outcome, paper_thresholds, sweep
+from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, shared, sweep, understood
+from manyexits.exits.criteria import Criterion
 from manyexits.exits.policies import exit_index
+from manyexits.exits.predict import Arrays, scored
+from manyexits.exits.task import Task
 
 SHARED_POINTS = 101
 """Evenly spaced costs of the `shared` protocol's sweep."""
@@ -14,64 +18,78 @@ BINS = 15
 """Bins of the reliability diagram (Guo et al., 2017)."""
 RESAMPLES = 10_000
 """Bootstrap resamples behind an interval."""
+UNITS = {"mse": {"unit": "squared score"}}
+"""Of what is no fraction."""
 
 Rows = list[dict[str, Any]]
 
 
 def evaluate(
     cells: list[dict[str, Any]],
-    validation: dict[str, Scored],
-    test: dict[str, Scored],
+    task: Task,
+    scans: Mapping[str, Sequence[Criterion]],
+    validation: Arrays,
+    test: Arrays,
     costs: Int[np.ndarray, " k"],
     backbone: int,
-    confidence: Float[np.ndarray, "n k"],
-    agree: Bool[np.ndarray, "n k"],
 ) -> Rows:
     """All rows of a run, without its identity.
 
     Args:
         cells: thresholds.json's.
-        validation, test: criterion -> predictions.
+        task: what the answers are.
+        scans: criterion -> its scans.
+        validation, test: predictions.
         costs: C_1..C_K in FLOPs.
         backbone: cost of the backbone in FLOPs.
-        confidence: of every exit on test.
-        agree: whether the answer of each exit on test equals the last exit's.
     """
-    right = next(iter(test.values())).right
     rows: Rows = [{"metric": "backbone_cost", "value": backbone, "unit": "FLOPs"}]
-    rows += exits(right, confidence, agree, costs)
+    rows += exits(task, test, costs)
+    found = {name: [scored(test, scan, task) for scan in own] for name, own in scans.items()}
     for cell in cells:
-        rows += cell_rows(cell, test[cell["criterion"]], costs)
-    for criterion, scored in test.items():
-        sign = 1.0 if criterion == "confidence" else -1.0
-        rows += paper_sweep(criterion, sign, sweep(scored.certain, scored.right, costs))
-        rows += shared_sweep(criterion, sign, validation[criterion], scored, costs, backbone)
-    return [{"split": "test", "n": len(right), **row} for row in rows]
+        own = scans[cell["criterion"]]
+        which = [scan.patience for scan in own].index(cell.get("patience", own[0].patience))
+        rows += cell_rows(cell, task, own[which].sign, found[cell["criterion"]][which].certain, test, costs)
+    for name, own in scans.items():
+        swept = [sweep(each.certain, each.gain, costs) for each in found[name]]
+        points = paper_points(own) + shared_points(
+            own, [scored(validation, scan, task) for scan in own], costs, backbone
+        )
+        rows += point_rows(points, own, task, found[name], swept, test)
+    return [{"split": "test", "n": len(test["label"]), **row} for row in rows]
 
 
-def exits(
-    right: Bool[np.ndarray, "n k"],
-    confidence: Float[np.ndarray, "n k"],
-    agree: Bool[np.ndarray, "n k"],
-    costs: Int[np.ndarray, " k"],
-) -> Rows:
+def exits(task: Task, test: Arrays, costs: Int[np.ndarray, " k"]) -> Rows:
     """Each exit by itself, and what a perfect choice of exits would reach."""
+    answers, labels = test["answer"], test["label"]
+    right = task.right(answers, labels)
     rows: Rows = []
     for k, cost in enumerate(costs.tolist()):
-        accuracy = float(right[:, k].mean())
-        rows.append({"exit": k + 1, "metric": "accuracy", "value": accuracy, "cost": cost})
-        rows += [
-            {"exit": k + 1, "metric": name, "value": value, "cost": cost}
-            for name, value in interval(accuracy, len(right), f"exit {k + 1}").items()
-        ]
-        rows.append({"exit": k + 1, "metric": "agreement_with_last", "value": float(agree[:, k].mean()), "cost": cost})
-        rows += reliability(right[:, k], confidence[:, k], k + 1)
+        common = {"exit": k + 1, "cost": cost}
+        rows += measured(task, answers[:, k], labels, common, f"exit {k + 1}")
+        if task.name == "classification":
+            agreement = float((answers[:, k] == answers[:, -1]).mean())
+            rows.append({**common, "metric": "agreement_with_last", "value": agreement})
+            rows += reliability(right[:, k], test["confidence"][:, k], k + 1)
     first = np.where(right.any(1), right.argmax(1) + 1, right.shape[1])
-    mean_cost, accuracy = outcome(first, right, costs)
+    mean_cost, accuracy = outcome(first, right.astype(np.float64), costs)
     rows.append({"metric": "oracle_accuracy", "value": accuracy, "cost": mean_cost})
     # overthinking: wrong at the end although an earlier exit was right (Kaya et al., 2019)
     rows.append({"metric": "overthinking", "value": float((right.any(1) & ~right[:, -1]).mean())})
     return rows
+
+
+def measured(task: Task, answers: np.ndarray, labels: np.ndarray, common: dict[str, Any], label: str) -> Rows:
+    """All metrics of answers (N,); an accuracy with its interval, whose draws depend on `label` alone."""
+    values = {metric: task.score(metric, answers, labels) for metric in task.metrics}
+    if task.name == "classification":
+        values |= interval(values["accuracy"], len(labels), label)
+    return metric_rows(values, common)
+
+
+def metric_rows(values: Mapping[str, float], common: Mapping[str, Any]) -> Rows:
+    """One row for each metric."""
+    return [{**common, "metric": metric, "value": value, **UNITS.get(metric, {})} for metric, value in values.items()]
 
 
 def reliability(right: Bool[np.ndarray, " n"], confidence: Float[np.ndarray, " n"], exit_: int) -> Rows:
@@ -104,56 +122,69 @@ def interval(accuracy: float, n: int, label: str) -> dict[str, float]:
     return {"accuracy_low": float(low), "accuracy_high": float(high)}
 
 
-def cell_rows(cell: dict[str, Any], scored: Scored, costs: Int[np.ndarray, " k"]) -> Rows:
-    """A cell of the budget table: accuracy with its interval, the cost really spent, and who leaves where."""
+def cell_rows(
+    cell: dict[str, Any],
+    task: Task,
+    sign: float,
+    certain: Float[np.ndarray, "n k"],
+    test: Arrays,
+    costs: Int[np.ndarray, " k"],
+) -> Rows:
+    """A cell of the budget table: its metrics, the cost really spent, and who leaves where."""
     common = {key: cell[key] for key in ("protocol", "criterion", "budget")}
     if cell["thresholds"] is None:
-        return [{**common, "metric": "accuracy"}]
-    sign = 1.0 if cell["criterion"] == "confidence" else -1.0
-    thresholds = np.array([np.inf if t is None else sign * t for t in cell["thresholds"]])
-    left_at = exit_index(scored.certain, thresholds, cell["inclusive"])
-    cost, accuracy = outcome(left_at, scored.right, costs)
-    rows: Rows = [{**common, "metric": "accuracy", "value": accuracy, "cost": cost}]
-    for name, value in interval(accuracy, len(left_at), f"{common}").items():
-        rows.append({**common, "metric": name, "value": value, "cost": cost})
+        return [{**common, "metric": metric} for metric in task.metrics]
+    left_at = exit_index(certain, understood(cell["thresholds"], sign), cell["inclusive"])
+    cost = float(costs[left_at - 1].sum() / len(left_at))
+    rows = measured(task, left(test, left_at), test["label"], {**common, "cost": cost}, f"{common}")
     shares = np.bincount(left_at, minlength=len(costs) + 1)[1:] / len(left_at)
     return rows + [{**common, "exit": k + 1, "metric": "exit_share", "value": float(s)} for k, s in enumerate(shares)]
 
 
-def paper_sweep(criterion: str, sign: float, swept: Sweep) -> Rows:
-    """Accuracy on test at the authors' thresholds."""
-    thresholds = paper_thresholds(sign)
-    cost, score = swept.at(thresholds)
-    assert len(thresholds) == PAPER_POINTS
-    return [_point("paper", criterion, None, sign * t, s, c) for t, s, c in zip(thresholds, score, cost, strict=True)]
+def left(arrays: Arrays, left_at: Int[np.ndarray, " n"]) -> np.ndarray:
+    """The answers (N,) that samples leave with."""
+    return arrays["answer"][np.arange(len(left_at)), left_at - 1]
 
 
-def shared_sweep(
-    criterion: str, sign: float, validation: Scored, test: Scored, costs: Int[np.ndarray, " k"], backbone: int
-) -> Rows:
-    """Accuracy on test at thresholds chosen on validation for evenly spaced cost limits.
+Point = tuple[str, int, float | None, float]
+"""Protocol, index of the scan, budget, and a threshold for all exits on the scale of certainty."""
 
-    Limits below the first entry's cost have no point: there are some where samples whose certainty is no number run on.
+
+def paper_points(scans: Sequence[Criterion]) -> list[Point]:
+    """The authors' thresholds."""
+    return [("paper", 0, None, threshold) for threshold in paper_thresholds(scans[0]).tolist()]
+
+
+def shared_points(
+    scans: Sequence[Criterion], validation: Sequence[Scored], costs: Int[np.ndarray, " k"], backbone: int
+) -> list[Point]:
+    """Thresholds chosen on validation for evenly spaced cost limits.
+
+    Limits that nothing meets have no point: there are some where samples whose certainty is no number run on.
     """
-    chosen = sweep(validation.certain, validation.right, costs)
-    limits = np.linspace(costs[0], costs[-1], SHARED_POINTS)
-    limits = limits[limits >= chosen.cost[0]]
-    thresholds = chosen.threshold[np.array([chosen.best(limit) for limit in limits])]
-    cost, score = sweep(test.certain, test.right, costs).at(thresholds)
-    return [
-        _point("shared", criterion, limit / backbone, sign * t, s, c)
-        for limit, t, s, c in zip(limits, thresholds, score, cost, strict=True)
-    ]
+    limits = np.linspace(costs[0], costs[-1], SHARED_POINTS).tolist()
+    chosen = zip(limits, shared(scans, validation, costs, limits), strict=True)
+    return [("shared", choice[0], limit / backbone, choice[1]) for limit, choice in chosen if choice is not None]
 
 
-def _point(protocol: str, criterion: str, budget: Any, threshold: float, score: float, cost: float) -> dict[str, Any]:
-    fraction = None if budget is None else float(budget)
-    return {
-        "protocol": protocol,
-        "criterion": criterion,
-        "budget": fraction,
-        "threshold": float(threshold) + 0.0,
-        "metric": "accuracy",
-        "value": float(score),
-        "cost": float(cost),
-    }
+def point_rows(
+    points: Sequence[Point],
+    scans: Sequence[Criterion],
+    task: Task,
+    found: Sequence[Scored],
+    swept: Sequence[Sweep],
+    test: Arrays,
+) -> Rows:
+    """All metrics on test at the points of a sweep. An accuracy is the sweep's score, correlations need the samples."""
+    rows: Rows = []
+    for protocol, which, budget, threshold in points:
+        (cost,), (score,) = swept[which].at(np.array([threshold]))
+        values = {"accuracy": float(score)}
+        if task.name == "regression":
+            certain = found[which].certain
+            answers = left(test, exit_index(certain, np.full(certain.shape[1] - 1, threshold)))
+            values = {metric: task.score(metric, answers, test["label"]) for metric in task.metrics}
+        common = {"protocol": protocol, "criterion": scans[which].name, "budget": budget, "cost": float(cost)}
+        common["threshold"] = scans[which].sign * threshold + 0.0
+        rows += metric_rows(values, common)
+    return rows

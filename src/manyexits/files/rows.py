@@ -27,9 +27,10 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
-HISTORY = ("phase", "epoch", "samples", "flops", "lr", "exit", "train_loss", "loss", "accuracy")
-"""One row per epoch and exit. samples and flops are cumulative over the phases of a run; loss and accuracy are the
-validation split's; train_loss is empty for an exit that takes no part in the phase."""
+HISTORY = ("phase", "epoch", "samples", "flops", "lr", "exit", "train_loss", "loss")
+"""One row per epoch and exit; behind these the task's gain, `accuracy` of classes. samples and flops are cumulative
+over the phases of a run; loss and gain are the validation split's; train_loss is empty for an exit that takes no part
+in the phase."""
 
 
 def to_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

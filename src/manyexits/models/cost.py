@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from manyexits.batches.state import State, parts
+from manyexits.batches.views import Blanks
 from manyexits.models.backbones import Backbone
+from manyexits.models.methods import Memory
 from manyexits.models.network import MultiExit
 
 with warnings.catch_warnings():
@@ -33,7 +36,7 @@ FREE = {
         "add add_ sub sub_ rsub mul mul_ div div_ neg exp sqrt pow relu relu_ gelu silu silu_ sigmoid tanh softmax"
         " hardtanh hardtanh_ dropout batch_norm layer_norm group_norm max_pool2d avg_pool2d adaptive_avg_pool2d"
         " adaptive_max_pool2d mean sum cumsum where masked_fill expand embedding clone copy_ constant_pad_nd pad"
-        " hardsigmoid hardswish hardswish_ addcmul amax linalg_vector_norm reshape_as expand_as"
+        " hardsigmoid hardswish hardswish_ addcmul amax linalg_vector_norm reshape_as expand_as log_softmax"
     ).split()
 }
 """Operators that cost nothing under the convention. fvcore itself ignores those that only reshape, slice or cast."""
@@ -55,13 +58,14 @@ class UncountedOperatorError(ValueError):
     """A module uses an operator whose cost is not known."""
 
 
-def count(module: nn.Module, state: Tensor) -> int:
-    """FLOPs of one call of a module, for the whole batch in `state`.
+def count(module: nn.Module, *inputs: State) -> int:
+    """FLOPs of one call of a module, for the whole batch in its inputs.
 
     Raises:
         UncountedOperatorError: names the operator.
     """
-    analysis = FlopCountAnalysis(module, state)
+    flat = tuple(part for state in inputs for part in parts(state))
+    analysis = FlopCountAnalysis(_Flat(module, inputs), flat)
     handlers: dict[str, Any] = dict.fromkeys(FREE, _nothing) | {"aten::scaled_dot_product_attention": _attention}
     analysis.set_op_handle(**handlers)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -77,24 +81,48 @@ def count(module: nn.Module, state: Tensor) -> int:
     return int(total)
 
 
-@torch.no_grad()
-def states(backbone: Backbone, shape: tuple[int, int, int]) -> list[Tensor]:
-    """The state (1, ...) after each stage for one black image of a shape (H, W, 3)."""
-    return [state for _, _, state in _walk(backbone, shape)]
+class _Flat(nn.Module):
+    """A module that takes the tensors of its inputs one by one, as a trace wants them."""
+
+    def __init__(self, module: nn.Module, inputs: tuple[State, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.lengths = [len(each) if isinstance(each, tuple) else None for each in inputs]
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """What the module gives."""
+        rest = iter(tensors)
+        inputs = [next(rest) if length is None else tuple(next(rest) for _ in range(length)) for length in self.lengths]
+        return self.module(*inputs)
 
 
 @torch.no_grad()
-def stage_costs(backbone: Backbone, shape: tuple[int, int, int]) -> list[int]:
-    """FLOPs of each stage for one image of a shape (H, W, 3)."""
-    return [count(stage, before) for stage, before, _ in _walk(backbone, shape)]
+def states(backbone: Backbone, blank: State) -> list[State]:
+    """The state after each stage for two blank samples."""
+    doubled = tuple(torch.cat([part, part]) for part in parts(blank))
+    return [state for _, _, state in _walk(backbone, doubled if isinstance(blank, tuple) else doubled[0])]
 
 
-def _walk(backbone: Backbone, shape: tuple[int, int, int]) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+@torch.no_grad()
+def stage_costs(backbone: Backbone, blanks: Blanks) -> list[int]:
+    """FLOPs of each stage for one sample, the mean over the inputs' sizes."""
+    found = [[count(stage, before) for stage, before, _ in _walk(backbone, blank.inputs)] for blank in blanks]
+    return _mean(found, blanks)
+
+
+def _mean(found: list[list[int]], blanks: Blanks) -> list[int]:
+    """Each column's mean over the inputs' sizes, in whole FLOPs."""
+    return [
+        round(sum(blank.share * value for blank, value in zip(blanks, column, strict=True)))
+        for column in zip(*found, strict=True)
+    ]
+
+
+def _walk(backbone: Backbone, inputs: State) -> Iterator[tuple[nn.Module, State, State]]:
     """(stage, state before, state after) in order, in evaluation mode, which is undone at the end."""
-    height, width, channels = shape
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
-    state = torch.zeros(1, channels, height, width)
+    state = inputs
     for stage in backbone.stages:
         after = stage(state)
         yield stage, state, after
@@ -112,7 +140,9 @@ class Costs:
     stages: list[int]
     """Each stage alone."""
     heads: list[int]
-    """Each exit's head alone; the last is the backbone's classifier."""
+    """Each exit's own outputs, without the stages; the last are the backbone's classifier's."""
+    answers: list[int]
+    """What each exit's answer adds to its own outputs."""
 
     @property
     def backbone(self) -> int:
@@ -121,19 +151,26 @@ class Costs:
 
     @property
     def exits(self) -> list[int]:
-        """C_k: stages up to exit k and all heads passed."""
-        return [sum(self.stages[:block]) + sum(self.heads[: k + 1]) for k, block in enumerate(self.blocks)]
+        """C_k: stages up to exit k, and all exits passed with their answers."""
+        passed = self.deployed
+        return [sum(self.stages[:block]) + sum(passed[: k + 1]) for k, block in enumerate(self.blocks)]
 
-    def training(self, groups: tuple[str, ...], exits: tuple[int, ...]) -> int:
+    @property
+    def deployed(self) -> list[int]:
+        """Each exit of a trained network, without the stages."""
+        return [head + answer for head, answer in zip(self.heads, self.answers, strict=True)]
+
+    def training(self, groups: tuple[str, ...], exits: tuple[int, ...], answered: bool = False) -> int:
         """FLOPs of one training sample: what is computed, and twice over what is differentiated [O].
 
         A backward pass costs twice the forward pass of the part that learns; a frozen backbone has none, and what
         lies beyond the last learning exit is not run.
         """
         heads = sum(self.heads[k - 1] for k in exits if k < len(self.blocks))
+        answers = answered * sum(self.answers[k - 1] for k in exits)
         backbone = self.up_to(exits) + (len(self.blocks) in exits) * self.heads[-1]
-        learned = ("backbone" in groups) * backbone + ("heads" in groups) * heads
-        return backbone + heads + 2 * learned
+        learned = ("backbone" in groups) * backbone + ("heads" in groups) * heads + ("extras" in groups) * answers
+        return backbone + heads + answers + 2 * learned
 
     def up_to(self, exits: tuple[int, ...]) -> int:
         """FLOPs of the stages up to the last of these exits, without any head."""
@@ -141,13 +178,47 @@ class Costs:
 
 
 @torch.no_grad()
-def count_network(network: MultiExit, shape: tuple[int, int, int]) -> Costs:
-    """Costs of a network for one image of a shape (H, W, 3)."""
-    backbone, stages, heads = network.backbone, [], []
-    for block, (stage, before, after) in enumerate(_walk(backbone, shape), start=1):
+def count_network(network: MultiExit, blanks: Blanks) -> Costs:
+    """Costs of a network for one sample, the mean over the inputs' sizes."""
+    found = [_count(network, blank.inputs) for blank in blanks]
+    stages, heads, answers = (_mean([each[part] for each in found], blanks) for part in range(3))
+    return Costs(network.blocks, stages, heads, answers)
+
+
+def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], list[int]]:
+    """FLOPs of every stage, of every exit's own outputs and of what its answer adds."""
+    stages, heads, answers = [], [], []
+    memory: Memory = ()
+    training = network.training
+    network.eval()
+    for block, (stage, before, after) in enumerate(_walk(network.backbone, inputs), start=1):
         stages.append(count(stage, before))
         if block in network.blocks:
             exit_ = network.blocks.index(block) + 1
-            head = backbone.classifier if exit_ == network.n_exits else network.heads[str(block)]
-            heads.append(count(head, network.read(exit_, after)))
-    return Costs(network.blocks, stages, heads)
+            tapped = network.read(exit_, after)
+            heads.append(count(_Exit(network, exit_), tapped, memory))
+            outputs, memory = network.exit(exit_, tapped, memory)
+            answers.append(count(_Answer(network, exit_), outputs, memory))
+    network.train(training)
+    return stages, heads, answers
+
+
+class _Exit(nn.Module):
+    """One exit of a network, from what it reads and the memory to its own outputs and the memory behind it."""
+
+    def __init__(self, network: MultiExit, exit_: int) -> None:
+        super().__init__()
+        self.network, self.exit_ = network, exit_
+
+    def forward(self, tapped: State, memory: Memory) -> tuple[Tensor, Memory]:
+        """As `MultiExit.exit`."""
+        return self.network.exit(self.exit_, tapped, memory)
+
+
+class _Answer(_Exit):
+    """What a trained network says there, from the exit's own outputs and the memory behind it."""
+
+    def forward(self, outputs: State, memory: Memory) -> Tensor:  # type: ignore[override]
+        """As `MultiExit.answer`."""
+        assert isinstance(outputs, Tensor)
+        return self.network.answer(self.exit_, outputs, memory)

@@ -5,10 +5,10 @@ linear layers alone. `depth` counts the layers in front of the last linear one, 
 What the paper calls "kL" counts convolutions on maps, but all linear layers on tokens: depth k there, depth k-1 here.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
+
+from manyexits.models.backbones import Tap
 
 CONVOLUTIONS: dict[int, list[tuple[int, int]]] = {
     0: [],
@@ -24,24 +24,37 @@ HIDDEN = {0: 0, 1: 1024, 2: 8192, 3: 8192, 4: 8192}
 """Depth -> width of the hidden layers in front of the linear layer of a token head [C]."""
 
 
-def head(features: Sequence[int], classes: int, depth: int, hidden: int | None) -> nn.Sequential:
-    """The head for features of a shape (D, H, W) or (D,).
+def head(tap: Tap, outputs: int, depth: int = 0, hidden: int | None = None) -> nn.Sequential:
+    """The head for what an exit reads: layers, and a linear one behind them.
 
     Args:
-        features: shape of one sample's features.
-        classes: outputs.
-        depth: layers in front of the last linear one.
+        tap: what it reads.
+        outputs: of the last layer.
+        depth: layers in front of the last linear one, beside pooling.
         hidden: width of a token head's hidden layers; None: the authors'.
 
     Raises:
         ValueError: when there is no such head on such features.
     """
-    if len(features) == 1:
-        return tokens(features[0], classes, depth, hidden)
+    layers, width = body(tap, depth, hidden)
+    return nn.Sequential(*layers, nn.Linear(width, outputs))
+
+
+def body(tap: Tap, depth: int = 0, hidden: int | None = None) -> tuple[nn.Sequential, int]:
+    """A head without its last linear layer, and the width (D,) that it gives.
+
+    Raises:
+        ValueError: as `head`.
+    """
+    if tap.body is not None:
+        if depth or hidden:
+            raise ValueError("the backbone has heads of its own; remove 'depth' and 'hidden' from the method")
+        return tap.body, tap.body(torch.zeros(1, *tap.shape)).shape[1]
+    if len(tap.shape) == 1:
+        return tokens(tap.shape[0], depth, hidden)
     if hidden is not None:
         raise ValueError("'hidden' is the width of heads on tokens, but these features are maps; remove the key")
-    channels, pixels, _ = features
-    return convolutional(channels, pixels, classes, depth)
+    return convolutional(tap.shape[0], tap.shape[1], depth)
 
 
 class MixedPool(nn.Module):
@@ -57,8 +70,8 @@ class MixedPool(nn.Module):
         return self.alpha * self.max(x) + (1 - self.alpha) * self.average(x)
 
 
-def convolutional(channels: int, pixels: int, classes: int, depth: int, pooled: int = 4) -> nn.Sequential:
-    """SDN's head for features (B, channels, pixels, pixels): `depth` convolutions, mixed pooling, one linear layer.
+def convolutional(channels: int, pixels: int, depth: int, pooled: int = 4) -> tuple[nn.Sequential, int]:
+    """SDN's head for features (B, channels, pixels, pixels): `depth` convolutions and mixed pooling.
 
     Raises:
         ValueError: when the features are too small for the convolutions.
@@ -71,11 +84,11 @@ def convolutional(channels: int, pixels: int, classes: int, depth: int, pooled: 
             )
         layers += [nn.ReLU(), nn.Conv2d(channels, channels // divisor, 3, stride)]
         channels, pixels = channels // divisor, (pixels - 3) // stride + 1
-    return nn.Sequential(*layers, MixedPool(pooled), nn.Flatten(), nn.Linear(channels * pooled**2, classes))
+    return nn.Sequential(*layers, MixedPool(pooled), nn.Flatten()), channels * pooled**2
 
 
-def tokens(width: int, classes: int, depth: int, hidden: int | None = None) -> nn.Sequential:
-    """The head for a token (B, width): `depth` hidden layers with exact GELU, one linear layer.
+def tokens(width: int, depth: int, hidden: int | None = None) -> tuple[nn.Sequential, int]:
+    """The head for a token (B, width): `depth` hidden layers with exact GELU.
 
     Raises:
         ValueError: when the authors have no head of that depth, or `hidden` has no layer to be the width of.
@@ -88,4 +101,4 @@ def tokens(width: int, classes: int, depth: int, hidden: int | None = None) -> n
     for _ in range(depth):
         layers += [nn.Linear(width, hidden or HIDDEN[depth]), nn.GELU()]
         width = hidden or HIDDEN[depth]
-    return nn.Sequential(*layers, nn.Linear(width, classes))
+    return nn.Sequential(*layers), width

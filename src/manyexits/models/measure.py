@@ -1,46 +1,46 @@
-"""Loss, accuracy and logits of every exit on a split, with evaluation transforms."""
+"""Loss, gain and outputs of every exit on a split, with evaluation transforms."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from manyexits.batches import augment
+from manyexits.batches.views import Views
 from manyexits.data.images import Images
+from manyexits.exits import task
+from manyexits.models import losses
 from manyexits.models.network import MultiExit
-
-EVALUATION_BATCH = 100
-"""Images a pass: larger batches leave the caches of a CPU and take twice the time there."""
 
 
 @torch.no_grad()
 def measure(
     model: MultiExit,
+    views: Views,
     split: Images,
-    mean: Float[Tensor, " 3"],
-    std: Float[Tensor, " 3"],
     rank: int = 0,
     ranks: int = 1,
+    answered: bool = True,
     collect: bool = False,
-) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"], Float[Tensor, "n k c"] | None]:
-    """Sums of loss and of right answers at every exit over a rank's share of a split, without augmentation.
+) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"], Float[Tensor, "n k o"] | None]:
+    """Sums of loss and of gain (accuracy's, or minus the squared error) at every exit over a rank's share of a split.
 
     Args:
         model: in evaluation mode.
-        split: images.
-        mean, std: of the channels, on the model's device.
-        rank, ranks: which share: every `ranks`-th batch.
-        collect: also return the logits of all exits, on the CPU.
+        views: of the dataset.
+        split: one of its splits, or a part of one.
+        rank, ranks: which share: every `ranks`-th slice.
+        answered: what a trained network says, instead of the exits' own outputs.
+        collect: also return the outputs of all exits, on the CPU.
     """
-    loss = torch.zeros(model.n_exits, dtype=torch.float64, device=mean.device)
-    right = torch.zeros_like(loss)
-    logits = []
-    for raw, labels in split.batches(EVALUATION_BATCH, rank, ranks):
-        target = torch.from_numpy(labels).to(mean.device)
-        images = augment.normalise(torch.from_numpy(raw).to(mean.device), mean, std)
-        answers = torch.stack([each.float() for each in model(images)])
-        loss += torch.stack([functional.cross_entropy(each.double(), target, reduction="sum") for each in answers])
-        right += (answers.argmax(-1) == target).sum(1)
+    asked, exits = task.of(views.data.task), tuple(range(1, model.n_exits + 1))
+    loss = torch.zeros(model.n_exits, dtype=torch.float64, device=views.device)
+    gain = torch.zeros_like(loss)
+    collected = []
+    for part in views.whole(split, rank, ranks):
+        assert part.inputs is not None
+        found, _ = model.fold(model.features(part.inputs, exits), exits, answered)
+        outputs = torch.stack([each.float() for each in found], dim=1)
+        loss += torch.stack([losses.summed(asked, each.double(), part.targets) for each in outputs.unbind(1)])
+        gain += asked.gain(asked.answers(outputs), part.targets).sum(0)
         if collect:
-            logits.append(answers.transpose(0, 1).cpu())
-    return loss, right, torch.cat(logits) if collect else None
+            collected.append(outputs.cpu())
+    return loss, gain, torch.cat(collected) if collect else None

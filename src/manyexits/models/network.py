@@ -1,4 +1,8 @@
-"""MultiExit: a backbone's stages with heads on the way. Exits count from 1; the last is the backbone's classifier."""
+"""MultiExit: a backbone's stages with heads on the way, read as one fold over the exits.
+
+The state flows through the stages, the memory from one exit to the next. Training, early exit, cost and prediction are
+this fold read differently. Exits count from 1; the last is the backbone's classifier.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,19 +14,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from manyexits.batches.state import State, parts, some
+from manyexits.exits import criteria
 from manyexits.exits.policies import Policy
 from manyexits.files import atomic
 from manyexits.models.backbones import Backbone
+from manyexits.models.methods import Heads, Memory, Method
 
 
 class MultiExit(nn.Module):
     """Stages, heads, and what a method adds (`extras`)."""
 
-    def __init__(self, backbone: Backbone, heads: dict[int, nn.Module]) -> None:
+    def __init__(self, backbone: Backbone, heads: dict[int, nn.Module], method: Method) -> None:
+        """A network from its parts.
+
+        Args:
+            backbone: stages and classifier.
+            heads: block -> the head behind it.
+            method: what happens at the exits.
+        """
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict({str(block): head for block, head in sorted(heads.items())})
-        self.extras = nn.ModuleDict()
+        self.extras = method.extras(len(heads) + 1)
+        self.method = method
         self.blocks = [*sorted(heads), len(backbone.stages)]
         """Blocks after which the exits sit, counted from 1."""
         self.frozen: tuple[str, ...] = ()
@@ -31,6 +46,11 @@ class MultiExit(nn.Module):
     def n_exits(self) -> int:
         """K."""
         return len(self.blocks)
+
+    @property
+    def exit_heads(self) -> Heads:
+        """Heads by their exits."""
+        return dict(enumerate(self.heads.values(), start=1))
 
     def freeze(self, groups: Iterable[str]) -> None:
         """Fix the parameters and buffers of these groups (backbone, heads, extras) and free all others."""
@@ -46,71 +66,94 @@ class MultiExit(nn.Module):
             self.get_submodule(name).eval()
         return self
 
-    def forward(
-        self,
-        images: Float[Tensor, "b 3 h w"] | None,
-        exits: tuple[int, ...] | None = None,
-        features: list[Tensor] | None = None,
-    ) -> list[Tensor]:
-        """Logits (B, C) of the exits asked for (all by default), in order.
+    # -- the fold -----------------------------------------------------------------------------------------------------
 
-        Args:
-            images: normalised.
-            exits: from 1, rising. Nothing beyond the last of them is run.
-            features: what these exits read, where it is known already; the images are not looked at then.
-        """
-        wanted = tuple(range(1, self.n_exits + 1)) if exits is None else exits
-        if features is None:
-            assert images is not None
-            features = self.features(images, wanted)
-        return [self.answer(exit_, tapped) for exit_, tapped in zip(wanted, features, strict=True)]
-
-    def features(self, images: Float[Tensor, "b 3 h w"], exits: tuple[int, ...]) -> list[Tensor]:
-        """What these exits read."""
-        exit_after = {self.blocks[exit_ - 1]: exit_ for exit_ in exits}
-        state, tapped = images, []
-        for block, stage in enumerate(self.backbone.stages[: max(exit_after)], start=1):
+    def reach(self, exit_: int, state: State) -> State:
+        """The state after the block of an exit, from that after the block of the exit before, or from the inputs."""
+        before = 0 if exit_ == 1 else self.blocks[exit_ - 2]
+        for stage in self.backbone.stages[before : self.blocks[exit_ - 1]]:
             state = stage(state)
-            if block in exit_after:
-                tapped.append(self.read(exit_after[block], state))
-        return tapped
+        return state
 
-    def read(self, exit_: int, state: Tensor) -> Tensor:
+    def read(self, exit_: int, state: State) -> State:
         """What an exit reads of the state after its block: a head what is tapped, the classifier all of it."""
         return state if exit_ == self.n_exits else self.backbone.tap(state)
 
-    def answer(self, exit_: int, features: Tensor) -> Float[Tensor, "b c"]:
-        """Logits of one exit from what it reads."""
+    def exit(self, exit_: int, tapped: State, memory: Memory) -> tuple[Float[Tensor, "b o"], Memory]:
+        """An exit's own outputs, which the phases train, and the memory behind it."""
         if exit_ == self.n_exits:
-            return self.backbone.classifier(features)
-        return self.heads[str(self.blocks[exit_ - 1])](features)
+            return self.backbone.classifier(tapped), memory
+        assert isinstance(tapped, Tensor)
+        return self.method.exit(self.exit_heads, self.extras, exit_, tapped, memory)
+
+    def answer(self, exit_: int, outputs: Float[Tensor, "b o"], memory: Memory) -> Float[Tensor, "b o"]:
+        """What a trained network says at an exit, from its own outputs and the memory behind it."""
+        return outputs if exit_ == self.n_exits else self.method.answer(self.extras, exit_, outputs, memory)
+
+    def features(self, inputs: State, exits: tuple[int, ...]) -> list[State]:
+        """What these exits, rising, read. Nothing beyond the last of them is run."""
+        state, tapped = inputs, []
+        for exit_ in range(1, exits[-1] + 1):
+            state = self.reach(exit_, state)
+            if exit_ in exits:
+                tapped.append(self.read(exit_, state))
+        return tapped
+
+    def fold(
+        self, features: list[State], exits: tuple[int, ...], answered: bool
+    ) -> tuple[list[Float[Tensor, "b o"]], Memory]:
+        """Outputs of some exits from what they read, and the memory behind the last of them.
+
+        Args:
+            features: of each of the exits.
+            exits: from 1, rising: all that come before the last of them, or the last of all alone.
+            answered: what a trained network says, instead of the exits' own outputs.
+        """
+        found: list[Tensor] = []
+        memory: Memory = ()
+        for exit_, tapped in zip(exits, features, strict=True):
+            outputs, memory = self.exit(exit_, tapped, memory)
+            found.append(self.answer(exit_, outputs, memory) if answered else outputs)
+        return found, memory
+
+    def forward(self, inputs: State, exits: tuple[int, ...] | None = None) -> list[Float[Tensor, "b o"]]:
+        """Answers of the exits asked for (all by default), in order, as a trained network gives them.
+
+        Args:
+            inputs: normalised images, or what else the first stage reads.
+            exits: as for `fold`.
+        """
+        wanted = tuple(range(1, self.n_exits + 1)) if exits is None else exits
+        return self.fold(self.features(inputs, wanted), wanted, answered=True)[0]
 
     @torch.no_grad()
-    def forward_until(
-        self, images: Float[Tensor, "b 3 h w"], policy: Policy
-    ) -> tuple[Float[Tensor, "b c"], Int[np.ndarray, " b"]]:
-        """Early-exit inference that really stops: logits of the exit that each sample leaves at, and that exit.
+    def forward_until(self, inputs: State, policy: Policy) -> tuple[Float[Tensor, "b o"], Int[np.ndarray, " b"]]:
+        """Early-exit inference that really stops: the answer of the exit that each sample leaves at, and that exit.
 
         Every sample decides for itself; a stage runs only for the samples that are still inside.
         """
-        inside = torch.arange(len(images), device=images.device)
-        left_at = np.zeros(len(images), dtype=np.int64)
+        first = parts(inputs)[0]
+        inside = torch.arange(len(first), device=first.device)
+        left_at = np.zeros(len(first), dtype=np.int64)
         answers: Tensor | None = None
-        state, block = images, 0
-        for exit_, last in enumerate(self.blocks, start=1):
+        state = inputs
+        memory: Memory = ()
+        carry: criteria.Carry = ()
+        for exit_ in range(1, self.n_exits + 1):
             if len(inside) == 0:
                 break
-            for stage in self.backbone.stages[block:last]:
-                state = stage(state)
-            block = last
-            logits = self.answer(exit_, self.read(exit_, state))
-            leaves = torch.ones(len(inside), dtype=torch.bool, device=images.device)
+            state = self.reach(exit_, state)
+            outputs, memory = self.exit(exit_, self.read(exit_, state), memory)
+            said = self.answer(exit_, outputs, memory)
+            leaves = np.ones(len(inside), dtype=bool)
             if exit_ < self.n_exits:
-                leaves = torch.from_numpy(policy.leaves(exit_, logits.float().cpu().numpy())).to(images.device)
-            answers = logits.new_zeros(len(images), logits.shape[1]) if answers is None else answers
-            answers[inside[leaves]] = logits[leaves]
-            left_at[inside[leaves].cpu().numpy()] = exit_
-            inside, state = inside[~leaves], state[~leaves]
+                leaves, carry = policy.leaves(exit_, said.float().cpu().numpy(), carry)
+            stays = torch.from_numpy(~leaves).to(first.device)
+            answers = said.new_zeros(len(first), said.shape[1]) if answers is None else answers
+            answers[inside[~stays]] = said[~stays]
+            left_at[inside[~stays].cpu().numpy()] = exit_
+            inside, state, memory = inside[stays], some(state, stays), some(memory, stays)
+            carry = criteria.some(carry, ~leaves)
         assert answers is not None, "at least one sample"
         return answers, left_at
 

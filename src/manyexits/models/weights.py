@@ -25,8 +25,8 @@ def load(path: Path, backbone: Backbone, classifier: str) -> None:
     given, own = backbone.understood(read_weights(path)), backbone.state_dict()
     wanted = dict(backbone.original)
     if classifier == "new":
-        outputs = (backbone.outputs,) if isinstance(backbone.outputs, str) else backbone.outputs
-        drawn = tuple(f"{layer}." for layer in outputs)
+        layers = backbone.output_layers
+        drawn = tuple(f"{layer}." for layer in ((layers,) if isinstance(layers, str) else layers))
         wanted = {name: ours for name, ours in wanted.items() if not name.startswith(drawn)}
         given = {name: value for name, value in given.items() if not name.startswith(drawn)}
     lacking = [name for name in wanted if name not in given and not name.endswith(COUNTER)]

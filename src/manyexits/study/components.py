@@ -1,37 +1,49 @@
-"""Components are files: a dataset, backbone family, method, analysis, table or figure is found by its file name.
+"""Components are files: a dataset, backbone family, method, criterion, analysis, table or figure is found by its name.
 
 The Snakefile has to know which components exist and which options they take, but importing them would import torch
 into every parse. So their source is read instead: options are the keyword-only arguments of the one function that
-every component of a kind defines, and become a pydantic model.
+every component of a kind defines, and become a pydantic model. `module` alone imports one.
 """
 
 import ast
 import difflib
+import importlib
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-ENTRY = {
-    "readers": "load",
-    "backbones": "build",
-    "methods": "build_heads",
-    "analysis": "analyse",
-    "tables": "table",
-    "figures": "figure",
-}
-"""Kind of component -> the function that each of its files defines."""
 
-FOLDERS = {
-    "readers": "data/readers",
-    "backbones": "models/backbones",
-    "methods": "models/methods",
-    "analysis": "analysis",
-    "tables": "artefacts/tables",
-    "figures": "artefacts/figures",
+@dataclass(frozen=True)
+class Kind:
+    """What the files of one folder have in common."""
+
+    folder: str
+    """Below the package."""
+    entry: str
+    """The function whose keyword-only arguments are the component's options."""
+    functions: tuple[str, ...] = ()
+    """Others that each file defines."""
+    constants: tuple[str, ...] = ()
+    """Literals that each file assigns."""
+    instead: dict[str, str] = field(default_factory=dict)
+    """Constant -> option that makes it unnecessary."""
+
+
+KINDS = {
+    "readers": Kind(
+        "data/readers", "load", ("places",), ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"), {"SIDE": "pixels"}
+    ),
+    "backbones": Kind("models/backbones", "build"),
+    "methods": Kind("models/methods", "build"),
+    "analysis": Kind("analysis", "analyse", constants=("COLUMNS",)),
+    "criteria": Kind("exits/criteria", "scans", constants=("TASKS",)),
+    "tables": Kind("artefacts/tables", "table", constants=("READS",)),
+    "figures": Kind("artefacts/figures", "figure", constants=("READS",)),
 }
-"""Kind of component -> its folder in the package."""
 
 _PACKAGE = Path(__file__).parent.parent
 _TYPES = {"Literal": Literal, "Annotated": Annotated, "Field": Field}
@@ -51,13 +63,13 @@ def nearest(name: str, valid: list[str], at_most: int | None = None) -> str:
 
 def names(kind: str) -> list[str]:
     """Names of the components of a kind: the file names of its folder."""
-    return sorted(path.stem for path in (_PACKAGE / FOLDERS[kind]).glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.stem for path in (_PACKAGE / KINDS[kind].folder).glob("*.py") if not path.stem.startswith("_"))
 
 
-def _parse(kind: str, name: str) -> ast.Module:
-    if name not in names(kind):
-        raise ValueError(f"there is no {name!r} among the {kind}; valid names: {nearest(name, names(kind))}")
-    return ast.parse((_PACKAGE / FOLDERS[kind] / f"{name}.py").read_text(encoding="utf-8"))
+def module(kind: str, name: str) -> ModuleType:
+    """A component, imported: the only place that imports by a name from the configuration."""
+    _parse(kind, name)  # what it lacks is said in one sentence
+    return importlib.import_module(f"manyexits.{KINDS[kind].folder.replace('/', '.')}.{name}")
 
 
 @cache
@@ -65,35 +77,85 @@ def options(kind: str, name: str) -> type[Options]:
     """The model of a component's options, read from its entry function without importing it.
 
     Raises:
-        ValueError: when there is no such component, or its file lacks the entry function.
+        ValueError: when there is no such component, or its file is not what files of its kind are.
     """
-    functions = (node for node in _parse(kind, name).body if isinstance(node, ast.FunctionDef))
-    entry = next((node for node in functions if node.name == ENTRY[kind]), None)
-    if entry is None:
-        raise ValueError(f"{kind}/{name}.py must define the function {ENTRY[kind]}")
+    entry = _functions(_parse(kind, name))[KINDS[kind].entry]
     fields: dict[str, Any] = {}
     for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
-        assert argument.annotation is not None, f"{kind}/{name}.py: option {argument.arg} lacks a type"
-        annotation = eval(ast.unparse(argument.annotation), dict(_TYPES))  # our own source, no user input
-        fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
+        where = f"{_file(kind, name)}: the option {argument.arg} of {entry.name}"
+        if argument.annotation is None:
+            raise ValueError(f"{where} has no type; annotate it")
+        try:
+            annotation = eval(ast.unparse(argument.annotation), dict(_TYPES))  # our own source, no user input
+            fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
+        except (NameError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{where} cannot be read without importing it ({error});"
+                " use built-in types, Literal and Annotated[…, Field(…)], and a literal default"
+            ) from error
     return create_model(f"{kind}_{name}", __base__=Options, __doc__=ast.get_docstring(entry), **fields)
 
 
 def constant(kind: str, name: str, key: str, default: Any) -> Any:
     """A literal module constant of a component, read without importing it."""
-    for node in _parse(kind, name).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == key for t in node.targets):
-            return ast.literal_eval(node.value)
-    return default
+    constants = _constants(_parse(kind, name))
+    try:
+        return ast.literal_eval(constants[key]) if key in constants else default
+    except ValueError as error:
+        raise ValueError(f"{_file(kind, name)}: {key} must be a literal, since it is read without importing") from error
 
 
 def docstring(kind: str, name: str, function: str) -> str:
-    """The first line of what a component says about one of its functions, read without importing it.
+    """The first line of what a component, or else the package of its kind, says about a function; nothing is imported.
 
     Raises:
-        ValueError: when it has no such function, or it says nothing.
+        ValueError: when neither has such a function, or it says nothing.
     """
-    for node in _parse(kind, name).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function and (text := ast.get_docstring(node)):
+    package = ast.parse((_PACKAGE / KINDS[kind].folder / "__init__.py").read_text(encoding="utf-8"))
+    for tree in (_parse(kind, name), package):
+        found = _functions(tree).get(function)
+        if found is not None and (text := ast.get_docstring(found)):
             return text.splitlines()[0]
-    raise ValueError(f"{kind}/{name}.py must define the function {function} with a docstring")
+    raise ValueError(f"{_file(kind, name)} must define the function {function} with a docstring")
+
+
+def _file(kind: str, name: str) -> str:
+    return f"src/manyexits/{KINDS[kind].folder}/{name}.py"
+
+
+@cache
+def _parse(kind: str, name: str) -> ast.Module:
+    """The source of a component that has all that its kind asks for."""
+    if name not in names(kind):
+        raise ValueError(f"there is no {name!r} among the {kind}; valid names: {nearest(name, names(kind))}")
+    about, path = KINDS[kind], _PACKAGE / KINDS[kind].folder / f"{name}.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else "it is no UTF-8"
+        raise ValueError(f"{_file(kind, name)} is no valid Python ({line}); correct it") from error
+    functions = _functions(tree)
+    for function in (about.entry, *about.functions):
+        if function not in functions:
+            raise ValueError(f"{_file(kind, name)} must define the function {function}")
+    stated = {argument.arg for argument in functions[about.entry].args.kwonlyargs}
+    for key in about.constants:
+        if key not in _constants(tree) and about.instead.get(key) not in stated:
+            raise ValueError(f"{_file(kind, name)} must assign the constant {key}")
+    return tree
+
+
+def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Names that are assigned at the top of a module, with or without a type."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if value is not None:
+            found |= {target.id: value for target in targets if isinstance(target, ast.Name)}
+    return found

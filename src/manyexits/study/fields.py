@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from manyexits.study import components
 from manyexits.study.components import nearest
 
-Phase = Literal["backbone", "all", "heads"]
-Criterion = Literal["confidence", "entropy"]
+RegimePhase = Literal["backbone", "all", "heads"]
+"""A phase of a regime; a method may add one of its own (`PHASES` in its file)."""
 Protocol = Literal["paper", "shared", "geometric"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, Field(ge=1)]

@@ -84,6 +84,7 @@ def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[s
     inherited = _inherit(section, entries, parent, (*children, name))
     if section == "experiments":  # the sweeps of a base are its own
         inherited.pop("vary", None)
+        inherited.pop("vary_seeds", None)
     elif isinstance(inherited.get("origin"), dict):
         inherited["origin"] = {field: mark for field, mark in inherited["origin"].items() if field not in own}
     return _unmarked(merge(inherited, own))

@@ -8,7 +8,7 @@ from typing import Any
 
 from manyexits.study.config import Study
 
-INHERITING = ("Recipe", "Experiment")
+INHERITING = ("StatedRecipe", "Experiment")
 """Entries that may extend another one."""
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import importlib
 import json
 import signal
 import threading
@@ -17,21 +16,26 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from manyexits.batches.views import Views, blanks
 from manyexits.data import prepared
+from manyexits.exits import task
 from manyexits.files import atomic, rows
 from manyexits.files.digests import digest
 from manyexits.files.provenance import record, sha256
 from manyexits.models import build, weights
 from manyexits.models.cost import count_network
 from manyexits.models.network import MultiExit, load_weights, save_weights
+from manyexits.study.recipe import Recipe
 from manyexits.training import ranks
 from manyexits.training.checkpoint import Checkpoints, LockedError
 from manyexits.training.console import Console
-from manyexits.training.train import Progress, fit
+from manyexits.training.history import Progress
+from manyexits.training.phase import Told
+from manyexits.training.train import Upkeep, fit
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """What `pretrain` and `train` are told by their rules."""
 
     settings: dict[str, Any]
@@ -56,8 +60,13 @@ class Job:
     workers: int
     """Processes that decode photographs ahead of time, over all ranks."""
 
+    @property
+    def phases(self) -> list[Told]:
+        """What it trains, in order."""
+        return [Told(told["phase"], Recipe.model_validate(told["recipe"])) for told in self.settings["phases"]]
 
-def run(job: Job) -> None:
+
+def run(job: Training) -> None:
     """Train, and write model.safetensors, history.csv and run.json; the model last.
 
     Raises:
@@ -94,21 +103,21 @@ def run(job: Job) -> None:
         accelerator.end_training()
 
 
-def _accelerator(job: Job) -> Accelerator:
-    recipe = job.settings["phases"][0]["recipe"]
+def _accelerator(job: Training) -> Accelerator:
+    recipe = job.phases[0].recipe
     devices = torch.cuda.device_count()
-    if 0 < devices < recipe["devices"]:
+    if 0 < devices < recipe.devices:
         raise ValueError(
-            f"the recipe asks for {recipe['devices']} devices, but visible are {devices};"
+            f"the recipe asks for {recipe.devices} devices, but visible are {devices};"
             " lower 'devices' in the recipe, or run where there are more"
         )
-    precision = {"fp32": "no"}.get(recipe["precision"], recipe["precision"])
+    precision = "no" if recipe.precision == "fp32" else recipe.precision
     tracked = job.tracking is not None and job.tracker != "none"
     tracking = {"log_with": job.tracker, "project_dir": str(job.tracking)} if tracked else {}
     accelerator = Accelerator(cpu=devices == 0, mixed_precision=precision, **tracking)
-    if accelerator.num_processes != recipe["devices"]:
+    if accelerator.num_processes != recipe.devices:
         raise ValueError(
-            f"the recipe asks for {recipe['devices']} devices, but {accelerator.num_processes} ranks were started"
+            f"the recipe asks for {recipe.devices} devices, but {accelerator.num_processes} ranks were started"
         )
     set_seed(job.settings["seed"])
     if tracked:
@@ -117,28 +126,24 @@ def _accelerator(job: Job) -> Accelerator:
 
 
 def _train(
-    job: Job, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
+    job: Training, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
     data = prepared.read(job.data, job.workers // accelerator.num_processes)
-    network = build.network(job.settings["network"], data.shape, job.settings["seed"])
+    samples = blanks(data)
+    network = build.network(job.settings["network"], samples, job.settings["seed"])
     if job.backbone:
         load_weights(job.backbone / "model.safetensors", network.backbone)
     if job.weights:
         weights.load(job.weights, network.backbone, job.settings["weights"]["classifier"])
-    costs = count_network(network, data.shape)
-    method = job.settings["network"].get("method", {"kind": "sdn"})["kind"]
     progress = fit(
         network,
-        importlib.import_module(f"manyexits.models.methods.{method}").loss,
-        costs,
-        job.settings,
-        data,
-        checkpoints,
+        count_network(network, samples),
+        job.phases,
+        job.settings["seed"],
+        Views(data, accelerator.device),
         accelerator,
-        start=_start(job.backbone, network.n_exits),
-        save_every_s=job.save_every_s,
-        stop=stop,
-        console=console,
+        Upkeep(checkpoints, job.save_every_s, stop, console),
+        _start(job.backbone, network.n_exits),
     )
     return progress, network
 
@@ -165,11 +170,12 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _write(job: Job, network: MultiExit, progress: Progress, inputs: dict[str, Path]) -> None:
+def _write(job: Training, network: MultiExit, progress: Progress, inputs: dict[str, Path]) -> None:
     about = record(job.settings, inputs)
     exits = [{"exit": k, "after_block": block} for k, block in enumerate(network.blocks, start=1)]
     module = network.backbone if "placement" not in job.settings["network"] else network
-    rows.write(job.output / "history.csv", progress.history, rows.HISTORY)
+    gained = task.of(job.settings["network"]).gained
+    rows.write(job.output / "history.csv", progress.history, (*rows.HISTORY, gained))
     atomic.write_json(job.output / "run.json", {**about, "exits": exits, "phases": progress.phases})
     save_weights(job.output / "model.safetensors", module, {"format": "pt"})
 

@@ -1,25 +1,25 @@
 """fit(): the training loop of every phase and regime, on one screen, with exact resume.
 
-Every random number – order of images, augmentation, mixing, dropout – is drawn from a counter (seed, phase, epoch,
+Every random number – order of samples, augmentation, mixing, dropout – is drawn from a counter (seed, phase, epoch,
 step) for the whole effective batch, so a run that was killed and goes on has the bits of one that never was.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 
-from manyexits.data.prepared import Prepared
+from manyexits.batches.views import Views
 from manyexits.models.cost import Costs
 from manyexits.models.network import MultiExit
-from manyexits.training import ranks
+from manyexits.training import history, ranks
 from manyexits.training.checkpoint import Checkpoints
 from manyexits.training.console import Console
-from manyexits.training.phase import Loss, Phase
+from manyexits.training.history import Progress
+from manyexits.training.phase import Phase, Told
 
 CHECK_EVERY = 10
 """Steps between looks at the clock, at signals, and at whether the loss is a number."""
@@ -29,95 +29,86 @@ class Interrupted(Exception):
     """Training was asked to stop; its state is saved."""
 
 
-@dataclass
-class Progress:
-    """Where a run is. With the weights and the optimiser's state, all that a resume needs."""
+@dataclass(frozen=True)
+class Upkeep:
+    """How a run is kept alive, and shown."""
 
-    phase: int = 0
-    epoch: int = 1
-    step: int = 0
-    """Steps taken in this epoch."""
-    samples: int = 0
-    flops: int = 0
-    """Images and FLOPs spent on training, over all phases; validation is not counted."""
-    seconds: float = 0.0
-    """Time spent in this phase, by all attempts."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    phases: list[dict[str, Any]] = field(default_factory=list)
-    """One record for each phase that has ended."""
+    checkpoints: Checkpoints
+    """Where it saves itself, and finds what an earlier attempt saved."""
+    save_every_s: float
+    """Least time between checkpoints inside a phase."""
+    stop: Callable[[], bool]
+    """Asked between steps whether to save and stop."""
+    console: Console
+    """Where progress is shown."""
 
 
 def fit(
     network: MultiExit,
-    loss: Loss,
     costs: Costs,
-    settings: dict[str, Any],
-    data: Prepared,
-    checkpoints: Checkpoints,
+    phases: list[Told],
+    seed: int,
+    views: Views,
     accelerator: Accelerator,
-    *,
+    upkeep: Upkeep,
     start: Progress,
-    save_every_s: float,
-    stop: Callable[[], bool],
-    console: Console,
 ) -> Progress:
-    """Train a network through its phases, in place, and return the history.
+    """Train a network, which has the weights to start from, through its phases, in place, and return the history.
 
     Args:
-        network: with the weights to start from.
-        loss: the method's, from the losses of the exits that learn.
         costs: the network's, for counting what training spends.
-        settings: `phases` (each with its recipe) and `seed`.
-        data: prepared dataset.
-        checkpoints: where the run saves itself, and finds what an earlier attempt saved.
-        accelerator: device, precision, ranks and trackers.
+        views: of the prepared dataset.
         start: what earlier phases of another job have spent.
-        save_every_s: least time between checkpoints inside a phase.
-        stop: asked between steps whether to save and stop.
-        console: where progress is shown.
 
     Raises:
-        Interrupted: after saving, when `stop` said so.
+        Interrupted: after saving, when `upkeep.stop` said so.
         ValueError: when the loss is no number; the last good checkpoint stays.
     """
+    checkpoints, console = upkeep.checkpoints, upkeep.console
     saved = checkpoints.load()
     progress = start if saved is None else Progress(**saved["progress"])
     if saved is not None:
         network.load_state_dict(saved["network"])
         console.line(f"resuming in phase {progress.phase + 1}, epoch {progress.epoch}, step {progress.step}")
-    for index in range(progress.phase, len(settings["phases"])):
-        phase = Phase(network, loss, costs, settings, index, data, accelerator)
+    for index in range(progress.phase, len(phases)):
+        # a phase begins, or goes on where it was
+        phase = Phase(network, costs, phases[index], (seed, index), views, accelerator)
         if saved is not None:
             phase.restore(saved)
             saved = None
         if progress.epoch == 1 and progress.step == 0:
             progress.flops += phase.flops_once
-        keep = Keeper(phase, progress, checkpoints, save_every_s, stop)
+        keep = Keeper(phase, progress, upkeep)
         while not phase.stopping.over(progress.epoch - 1):
-            for plan, batches in phase.steps_of(progress.epoch, progress.step):
-                phase.step(plan, batches, progress.epoch)
-                progress.step = plan.step + 1
-                progress.samples += phase.batch
-                progress.flops += phase.batch * phase.flops_per_sample
-                console.step(phase.name, progress.epoch, progress.step, phase.steps)
+            # the steps of an epoch
+            for step, slices in enumerate(phase.feed.epoch(progress.epoch, progress.step), progress.step):
+                phase.step(slices, progress.epoch, step)
+                progress.step = step + 1
+                progress.samples += phase.recipe.batch
+                progress.flops += phase.recipe.batch * phase.flops_per_sample
+                console.step(phase.name, progress.epoch, progress.step, phase.feed.steps)
                 if progress.step % CHECK_EVERY == 0:
                     keep.maybe_save()
+            # what it was good for
             phase.check_finite(progress.epoch)
             scores = phase.validate()
-            improved = phase.stopping.update(progress.epoch, scores["accuracy"])
+            improved = phase.stopping.update(progress.epoch, scores[phase.task.gained])
             if improved:
                 phase.remember()
-            rows = phase.rows({key: getattr(progress, key) for key in ("epoch", "samples", "flops")}, scores)
+            # what is told of it
+            rows = history.rows(phase, progress, phase.train_losses(), scores)
             progress.history += rows
-            accelerator.log(tracked(rows), step=len(progress.history))
-            console.line(line(rows, improved))
+            accelerator.log(history.curves(rows, phase.task.gained), step=len(progress.history))
+            console.line(history.line(rows, phase.task.gained, improved))
+            # the next epoch
             progress.epoch, progress.step = progress.epoch + 1, 0
             phase.sums.zero_()
             keep.maybe_save()
+        # the phase ends with its best weights
         phase.finish()
-        progress.phases.append(record(phase, progress, keep.seconds()))
+        progress.phases.append(history.record(phase, progress, keep.seconds()))
         progress.phase, progress.epoch, progress.step, progress.seconds = index + 1, 1, 0, 0.0
-        if index + 1 < len(settings["phases"]):
+        if index + 1 < len(phases):
             between = {"progress": asdict(progress), "network": network.state_dict(), "scaler": phase.scaler_state()}
             ranks.first(partial(checkpoints.save, between))
     return progress
@@ -126,16 +117,8 @@ def fit(
 class Keeper:
     """Saves a phase by the clock, and when training is asked to stop."""
 
-    def __init__(
-        self, phase: Phase, progress: Progress, checkpoints: Checkpoints, every_s: float, stop: Callable[[], bool]
-    ) -> None:
-        self.phase, self.progress, self.checkpoints, self.every_s, self.stop = (
-            phase,
-            progress,
-            checkpoints,
-            every_s,
-            stop,
-        )
+    def __init__(self, phase: Phase, progress: Progress, upkeep: Upkeep) -> None:
+        self.phase, self.progress, self.upkeep = phase, progress, upkeep
         self.began = time.monotonic() - progress.seconds
         self.saved = time.monotonic()
 
@@ -150,46 +133,15 @@ class Keeper:
             Interrupted: after saving, when asked to stop.
         """
         accelerator = self.phase.accelerator
-        wishes = torch.tensor([self.stop(), time.monotonic() - self.saved >= self.every_s], device=accelerator.device)
+        due = time.monotonic() - self.saved >= self.upkeep.save_every_s
+        wishes = torch.tensor([self.upkeep.stop(), due], device=accelerator.device)
         stopping, due = (accelerator.reduce(wishes.int(), reduction="sum") > 0).tolist()
         if not (stopping or due):
             return
         self.phase.check_finite(self.progress.epoch)
         self.progress.seconds = self.seconds()
         state = self.phase.state() | {"sums": accelerator.reduce(self.phase.sums.clone(), reduction="mean")}
-        ranks.first(lambda: self.checkpoints.save(state | {"progress": asdict(self.progress)}))
+        ranks.first(lambda: self.upkeep.checkpoints.save(state | {"progress": asdict(self.progress)}))
         self.saved = time.monotonic()
         if stopping:
             raise Interrupted
-
-
-def record(phase: Phase, progress: Progress, seconds: float) -> dict[str, Any]:
-    """What the phase took."""
-    before = progress.phases[-1] if progress.phases else {"samples": 0, "flops": 0}
-    return {
-        "phase": phase.name,
-        "epochs": progress.epoch - 1,
-        "best_epoch": phase.stopping.best_epoch,
-        "stopped_early": progress.epoch - 1 < phase.recipe["epochs"],
-        "samples": progress.samples,
-        "flops": progress.flops,
-        "samples_of_phase": progress.samples - before["samples"],
-        "flops_of_phase": progress.flops - before["flops"],
-        "time_s": round(seconds, 3),
-        "device_seconds": round(seconds * phase.recipe["devices"], 3),
-    }
-
-
-def tracked(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """An epoch's numbers under the names that a tracker shows."""
-    kept = ("train_loss", "loss", "accuracy")
-    curves = {f"{key}/exit{row['exit']}": row[key] for row in rows for key in kept if row[key] is not None}
-    return curves | {"lr": rows[0]["lr"]}
-
-
-def line(rows: list[dict[str, Any]], improved: bool) -> str:
-    """An epoch as one line of the log."""
-    accuracies = " ".join(f"{row['accuracy']:.3f}" for row in rows)
-    mark = "  best so far" if improved else ""
-    first = rows[0]
-    return f"{first['phase']:>8} epoch {first['epoch']:3d}  lr {first['lr']:.2e}  accuracy by exit {accuracies}{mark}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from manyexits.artefacts.card.pseudocode import exits, pseudocode, regime
 from manyexits.study.plan import load
-from manyexits.study.regimes import GROUPS, learning_exits
+from manyexits.study.regimes import PHASES, learning_exits
 from manyexits.training.stopping import Stopping
 
 
@@ -54,7 +54,7 @@ def test_the_recipes_in_force_fill_the_stopping_rule():
     assert "while epoch < R.epochs and epoch − best_epoch < R.patience" in text
 
 
-@pytest.mark.parametrize("phase", GROUPS)
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("n_exits", [4, 7])
 def test_symbols_stand_for_the_exits_that_learn(phase, n_exits):
     symbols = exits(phase).strip("{}").replace("K−1", str(n_exits - 1)).replace("K", str(n_exits)).split(", …, ")

@@ -13,7 +13,11 @@ from manyexits.artefacts.figures import _style, budget_curves, fig3
 from manyexits.files import rows
 
 IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
-TOLD = {"experiments": [IDENTITY], "regimes": ["disjoint", "joint", "mixed"], "options": {}}
+TOLD = {
+    "experiments": [IDENTITY | {"criterion": "confidence"}],
+    "regimes": ["disjoint", "joint", "mixed"],
+    "options": {},
+}
 PAIRS = [("disjoint", "joint"), ("disjoint", "mixed"), ("joint", "mixed")]
 
 

@@ -47,7 +47,7 @@ def run(seed, identity=SMALL, regime="joint", criterion="confidence", shift=0.0)
                 made.append({**cell, "metric": "accuracy_low", "value": 0.0})
                 made.append({**cell, "metric": "exit_share", "exit": 1, "value": 0.25})
     for threshold, both in POINTS.items():
-        t = threshold if criterion == "confidence" else round(1 - threshold, 1)
+        t = round(1 - threshold, 1) if criterion == "entropy" else threshold
         cost, value = both[seed - 1]
         point = {"criterion": criterion, "metric": "accuracy", "threshold": t}
         made.append({**point, "protocol": "paper", "value": value + shift, "cost": cost})
@@ -59,11 +59,12 @@ def run(seed, identity=SMALL, regime="joint", criterion="confidence", shift=0.0)
 def build(tmp_path):
     """A function that writes runs, one file each, reads them as the pipeline does and makes the table."""
 
-    def make(*runs, experiments=(SMALL,), regimes=("joint",), **options):
+    def make(*runs, experiments=(SMALL,), regimes=("joint",), own="confidence", **options):
         paths = [tmp_path / f"{index}.csv" for index in range(len(runs))]
         for path, made in zip(paths, runs, strict=True):
             rows.write(path, made)
-        told = {"experiments": list(experiments), "regimes": list(regimes)}
+        named = [each | {"criterion": own} for each in experiments]
+        told = {"experiments": named, "regimes": list(regimes)}
         return table(frames.read("rows", paths), told, **options)
 
     return make
@@ -187,6 +188,14 @@ def test_a_regime_that_an_experiment_lacks_is_no_line(build):
     assert lines == [["small", "joint"], ["small", "mixed"], ["other", "joint"]]
 
 
+def test_each_experiment_is_read_under_its_own_criterion(build):
+    runs = [run(seed, criterion="patience") for seed in (1, 2)]
+    made = build(*runs, own="patience")
+    assert set(made.data["criterion"]) == {"patience"}
+    assert cell(made, "0.5", "paper")["mean"] == pytest.approx((0.8 + 0.73) / 2)  # patience rises as confidence does
+    assert "criterion" not in texts(made, "shared")  # one for all stands in the title
+
+
 def test_a_criterion_that_was_not_evaluated_is_refused(build):
     with pytest.raises(ValueError, match="small was not evaluated under protocol paper and criterion entropy; name"):
         build(run(1), protocols=["paper"], criterion="entropy")
@@ -268,7 +277,8 @@ def test_latex_escapes_what_it_would_read_as_a_comment_or_an_index(build):
 def test_four_files_are_written(tmp_path):
     for seed in (1, 2):
         rows.write(tmp_path / f"{seed}.csv", run(seed))
-    told = {"name": "table1", "experiments": [SMALL], "regimes": ["joint"], "options": {"protocols": ["paper"]}}
+    named = SMALL | {"criterion": "confidence"}
+    told = {"name": "table1", "experiments": [named], "regimes": ["joint"], "options": {"protocols": ["paper"]}}
     draw(told, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out" / "table1.csv")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"table1.{suffix}" for suffix in ("csv", "md", "tex", "html")

@@ -8,9 +8,9 @@ from torchvision.models import resnet
 from manyexits.models.backbones.resnet import build
 
 TORCHVISION = {
-    "resnet18": {"blocks": [2, 2, 2, 2], "block": "basic"},
-    "resnet34": {"blocks": [3, 4, 6, 3], "block": "basic"},
-    "resnet50": {"blocks": [3, 4, 6, 3], "block": "bottleneck"},
+    "resnet18": {"groups": [2, 2, 2, 2], "block": "basic"},
+    "resnet34": {"groups": [3, 4, 6, 3], "block": "basic"},
+    "resnet50": {"groups": [3, 4, 6, 3], "block": "bottleneck"},
 }
 
 
@@ -35,8 +35,8 @@ def test_equals_torchvision_on_the_same_weights(name, stem, training):
 
 
 def test_has_one_stage_for_each_block():
-    assert len(build(10, blocks=[3, 4, 6, 3]).stages) == 16
-    assert len(build(10, blocks=[1]).stages) == 1
+    assert len(build(10, groups=[3, 4, 6, 3]).stages) == 16
+    assert len(build(10, groups=[1]).stages) == 1
 
 
 class OriginalResNet20(nn.Module):
@@ -69,7 +69,7 @@ class OriginalResNet20(nn.Module):
 
 def test_resnet20_equals_the_paper_of_the_original():
     torch.manual_seed(0)
-    ours = build(10, blocks=[3, 3, 3], width=16).eval()
+    ours = build(10, groups=[3, 3, 3], width=16).eval()
     for name, buffer in ours.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             buffer.uniform_(0.5, 1.5)
@@ -78,5 +78,5 @@ def test_resnet20_equals_the_paper_of_the_original():
 
 
 def test_resnet20_has_the_parameters_of_the_original():
-    ours = build(10, blocks=[3, 3, 3], width=16)
+    ours = build(10, groups=[3, 3, 3], width=16)
     assert sum(parameter.numel() for parameter in ours.parameters()) == 272_474  # 0.27 M in He et al., table 6

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer
 
+from manyexits.batches.views import blank_images
 from manyexits.exits.policies import Policy, exit_index
 from manyexits.models import build as built
 from manyexits.models.backbones.timm import build
@@ -184,13 +185,13 @@ SETTINGS = {
     "backbone": {"family": "timm", "name": "vit_tiny_patch16_224", "pixels": 32},
     "method": {"kind": "sdn"},
     "classes": 5,
-    "placement": {"blocks": [2, 6]},
+    "placement": {"after": [2, 6]},
 }
 
 
 @pytest.fixture(scope="module")
 def network():
-    return built.network(SETTINGS, (32, 32, 3), seed=3).eval()
+    return built.network(SETTINGS, blank_images(32, 32), seed=3).eval()
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_early_exit_inference_stops_tokens_where_the_policy_says(network, images
 @pytest.mark.parametrize("frozen", [("backbone",), ("heads", "extras")])
 def test_a_frozen_group_stays_as_it_is(images, frozen):
     told = SETTINGS | {"backbone": SETTINGS["backbone"] | {"dropout": 0.1, "drop_path": 0.1}}
-    network = built.network(told, (32, 32, 3), seed=3)
+    network = built.network(told, blank_images(32, 32), seed=3)
     network.freeze(frozen)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
@@ -238,7 +239,7 @@ def test_a_frozen_group_stays_as_it_is(images, frozen):
 
 def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match="takes images of 32 x 32 pixels, but the dataset's are 64 x 48"):
-        built.network(SETTINGS, (48, 64, 3), seed=0)
+        built.network(SETTINGS, blank_images(48, 64), seed=0)
 
 
 def test_every_backbone_of_the_study_has_the_number_of_blocks_that_it_states(plan):

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from manyexits.artefacts.card.blocks import Answer, Link
-from manyexits.artefacts.card.records import Facts, Job, contradictions, grouped, hardware, names, reprepared, together
+from manyexits.artefacts.card.records import (
+    Facts,
+    Recorded,
+    contradictions,
+    grouped,
+    hardware,
+    names,
+    reprepared,
+    together,
+)
+from manyexits.study.recorded import current
 
 RETRAIN = "remove what these jobs made and run `snakemake all` again"
 SPENT = ("epochs", "samples_of_phase", "flops_of_phase", "time_s", "device_seconds")
@@ -162,7 +172,7 @@ def setup(facts: Facts) -> Answer:
     old = [
         job
         for job in facts.analyses
-        if job.record and job.record.get("settings") != facts.settings["analyses"][job.file]
+        if job.record and current(job.record.get("settings")) != facts.settings["analyses"][job.file]
     ]
     if old:
         problems.append(
@@ -178,7 +188,7 @@ def setup(facts: Facts) -> Answer:
     return Answer("Experiment Setup", "Yes (Appendix E)", detail, links, problems)
 
 
-def versions(facts: Facts) -> dict[str, dict[str, list[Job]]]:
+def versions(facts: Facts) -> dict[str, dict[str, list[Recorded]]]:
     """Package -> version -> jobs that recorded it."""
     packages = dict.fromkeys(p for job in facts.jobs for p in (job.record or {}).get("versions") or {})
 

@@ -17,7 +17,7 @@ Cell = str | Sequence[Link]
 
 
 @dataclass(frozen=True)
-class Table:
+class Grid:
     """Cells under headings; a cell is text, or links."""
 
     header: Sequence[str]
@@ -48,7 +48,7 @@ class Section:
 
     anchor: str
     title: str
-    blocks: Sequence[Table | Text | Code]
+    blocks: Sequence[Grid | Text | Code]
 
 
 @dataclass(frozen=True)

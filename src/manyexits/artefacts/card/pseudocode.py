@@ -4,7 +4,7 @@ import textwrap
 from typing import Any
 
 from manyexits.study import components
-from manyexits.study.regimes import GROUPS, frozen, learning_exits
+from manyexits.study.regimes import GROUPS, PHASES, frozen, learning_exits
 
 EXITS = 9
 """Any number of exits that is large enough to tell the first, the last but one and the last apart."""
@@ -31,11 +31,14 @@ def pseudocode(settings: dict[str, Any]) -> str:
     experiments, recipes = settings["experiments"], settings["recipes"]
     parts = [regime(name, phases) for name, phases in settings["regimes"].items()]
     methods = dict.fromkeys(told["network"]["method"]["kind"] for told in experiments)
-    losses = [f"LOSS (method {kind}): {components.docstring('methods', kind, 'loss')}\n" for kind in methods]
+    losses = [
+        f"LOSS (method {kind}): {components.docstring('methods', kind, 'loss')}\n{own_phases(kind)}" for kind in methods
+    ]
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
         used = [phase for name in told["regimes"] for phase in settings["regimes"][name]]
-        lines = _start(told.get("weights")) + _in_force(told["recipes"], used, recipes)
+        named = {phase: told["recipes"][phase] for phase in (*used, *told["recipes"])}
+        lines = _start(told.get("weights")) + _in_force(named, recipes)
         by_recipes.setdefault(lines, []).append(told["name"])
     tables = [f"{', '.join(names)}\n{lines}" for lines, names in by_recipes.items()]
     return "\n".join([*parts, PHASE, *losses, *tables])
@@ -45,13 +48,26 @@ def regime(name: str, phases: list[str]) -> str:
     """A regime as a procedure that calls its phases in order."""
     lines = [
         f"{name.upper()}(seed)    (regime {name}: {', then '.join(phases)})",
-        f"    θ ← initial weights of {_set(GROUPS['all'])}, the same in every regime: START(seed)",
+        f"    θ ← initial weights of {_set(GROUPS)}, the same in every regime: START(seed)",
+        *(f"    θ ← {call(phase)}" for phase in phases),
     ]
-    for phase in phases:
-        still = [group for group in GROUPS["all"] if group in frozen(phase)]
-        told = f"learn = {_set(GROUPS[phase])}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
-        lines.append(f"    θ ← PHASE(θ, {told})")
     return "\n".join([*lines, "    return θ", ""])
+
+
+def call(phase: str) -> str:
+    """A phase as a call of PHASE."""
+    still = [group for group in GROUPS if group in frozen(phase)]
+    told = f"learn = {_set(PHASES[phase].groups)}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
+    return f"PHASE(θ, {told})"
+
+
+def own_phases(kind: str) -> str:
+    """What a method does at the end of every regime; nothing for most."""
+    lines = [
+        f"At the end of every regime (method {kind}): θ ← {call(phase)}, ℓ[k] and a[k] being those of the answer\n"
+        for phase in components.constant("methods", kind, "PHASES", ())
+    ]
+    return "".join(lines)
 
 
 def exits(phase: str) -> str:
@@ -86,11 +102,11 @@ def _start(weights: dict[str, Any] | None) -> str:
     return f"    START(seed) = drawn from the seed, but the backbone's are those of {kept}\n"
 
 
-def _in_force(named: dict[str, str], phases: list[str], recipes: dict[str, Any]) -> str:
+def _in_force(named: dict[str, str], recipes: dict[str, Any]) -> str:
     """The recipe of every phase, phases that share one on one line."""
     sharing: dict[str, list[str]] = {}
-    for phase in dict.fromkeys(phases):
-        sharing.setdefault(named[phase], []).append(phase)
+    for phase, recipe in named.items():
+        sharing.setdefault(recipe, []).append(phase)
     lines = (
         f"    {' = '.join(f'R[{phase}]' for phase in having)} = {stated(name, recipes)}"
         for name, having in sharing.items()

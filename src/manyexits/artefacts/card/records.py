@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 
 from manyexits.files.provenance import sha256
-from manyexits.study.runs import BACKBONE, RUN
+from manyexits.study.recorded import current
 
 PLACES = ("path", "hub_id", "hub_form")
 """Settings of a dataset that say where its raw files lie."""
@@ -19,7 +19,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+).*\n +--hash=sha256:", re.MULTI
 
 
 @dataclass(frozen=True)
-class Job:
+class Recorded:
     """Something that ran, and its record."""
 
     name: str
@@ -31,7 +31,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Run(Job):
+class Trained(Recorded):
     """A training that the study consists of."""
 
     experiment: str
@@ -60,7 +60,7 @@ class Run(Job):
         return self.phases[len(self.shared) :]
 
 
-AnyJob = TypeVar("AnyJob", bound=Job)
+AnyRecorded = TypeVar("AnyRecorded", bound=Recorded)
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Facts:
     """All that the card is made from."""
 
     settings: dict[str, Any]
-    runs: list[Run]
+    runs: list[Trained]
     """Runs of the experiments, without phase 1."""
-    backbones: list[Run]
+    backbones: list[Trained]
     """Phase 1, each once."""
-    analyses: list[Job]
+    analyses: list[Recorded]
     datasets: dict[str, Prepared]
     data_link: str | None
     """Folder of prepared data relative to the card; None where only an absolute path would tell it."""
@@ -93,35 +93,30 @@ class Facts:
     citation: dict[str, Any] | None
 
     @property
-    def trainings(self) -> list[Run]:
+    def trainings(self) -> list[Trained]:
         """Every job that trained: phase 1, then the rest."""
         return [*self.backbones, *self.runs]
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[Recorded]:
         """Every job that leaves a record."""
         return [*self.trainings, *self.analyses]
 
 
 def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> Facts:
     """Read what a study has left on disk."""
-    runs, backbones = [], {}
-    for told in settings["experiments"]:
-        for regime in told["regimes"]:
-            for seed in told["seeds"]:
-                shared = _backbone(told, seed, folder) if settings["regimes"][regime][0] == "backbone" else None
-                if shared is not None:
-                    backbones[shared.file] = shared
-                runs.append(_run(told, regime, seed, settings["regimes"][regime], shared is not None, folder))
+    trainings = [
+        _run(entry, seed, settings["experiments"], folder) for entry in settings["trainings"] for seed in entry["seeds"]
+    ]
     lock, citation = checkout / "envs/requirements.txt", checkout / "CITATION.cff"
     pins = PIN.findall(lock.read_text()) if lock.exists() else []
     datasets = dict.fromkeys(told["dataset"] for told in settings["experiments"])
     return Facts(
         settings=settings,
-        runs=runs,
-        backbones=list(backbones.values()),
+        runs=[run for run in trainings if run.stage == "train"],
+        backbones=[run for run in trainings if run.stage == "pretrain"],
         analyses=[
-            Job(file.removesuffix(".json"), file, _json(folder / file), told["identity"]["dataset"])
+            Recorded(file.removesuffix(".json"), file, _json(folder / file), told["identity"]["dataset"])
             for file, told in settings["analyses"].items()
         ],
         datasets={name: _prepared(data / name) for name in datasets},
@@ -133,39 +128,29 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
     )
 
 
-def _run(told: dict[str, Any], regime: str, seed: int, phases: list[str], shares: bool, folder: Path) -> Run:
-    file = f"{RUN.format(experiment=told['name'], regime=regime, seed=seed)}/run.json"
-    return Run(
-        name=f"{told['name']}/{regime}/s{seed}",
-        file=file,
-        experiment=told["name"],
-        regime=regime,
-        seed=seed,
-        dataset=told["dataset"],
-        network=told["network"],
-        weights=None if shares else told.get("weights"),
-        recipes=[(phase, told["recipes"][phase]) for phase in phases[shares:]],
-        shared=phases[:shares],
-        stage="train",
-        record=_json(folder / file),
+def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], folder: Path) -> Trained:
+    """A training, with the network and weights of the experiments that it belongs to."""
+    first = entry["stage"] == "pretrain"
+    of = next(
+        told
+        for told in experiments
+        if (told["name"] == entry["experiment"])
+        or (first and (told["dataset"], told["backbone"]) == (entry["dataset"], entry["backbone"]))
     )
-
-
-def _backbone(told: dict[str, Any], seed: int, folder: Path) -> Run:
-    recipe = told["recipes"]["backbone"]
-    place = BACKBONE.format(dataset=told["dataset"], backbone=told["backbone"], recipe=recipe, seed=seed)
-    return Run(
-        name=place,
+    network = {key: value for key, value in of["network"].items() if not first or key not in ("method", "placement")}
+    place = f"{entry['place']}/s{seed}"
+    return Trained(
+        name=place.removeprefix("runs/"),
         file=f"{place}/run.json",
-        experiment="",
-        regime="",
+        experiment=entry["experiment"],
+        regime=entry["regime"],
         seed=seed,
-        dataset=told["dataset"],
-        network={key: told["network"][key] for key in ("classes", "backbone")},
-        weights=told.get("weights"),
-        recipes=[("backbone", recipe)],
-        shared=[],
-        stage="pretrain",
+        dataset=entry["dataset"],
+        network=network,
+        weights=None if entry["shared"] else of.get("weights"),
+        recipes=[(phase, recipe) for phase, recipe in entry["phases"]],
+        shared=entry["shared"],
+        stage=entry["stage"],
         record=_json(folder / place / "run.json"),
     )
 
@@ -197,23 +182,23 @@ def _relative(path: Path, start: Path) -> str | None:
     return "/".join([".."] * (len(start.parts) - common) + list(path.parts[common:]))
 
 
-def names(jobs: Iterable[Job]) -> str:
+def names(jobs: Iterable[Recorded]) -> str:
     """Some names of jobs, and how many more there are."""
     found = [job.name for job in jobs]
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def together(said: Iterable[tuple[str, Job]]) -> list[tuple[str, str]]:
+def together(said: Iterable[tuple[str, Recorded]]) -> list[tuple[str, str]]:
     """(what is said, names of the jobs of which it is said), each saying once."""
-    found: dict[str, list[Job]] = {}
+    found: dict[str, list[Recorded]] = {}
     for text, job in said:
         found.setdefault(text, []).append(job)
     return [(text, names(jobs)) for text, jobs in found.items()]
 
 
-def grouped(jobs: Iterable[AnyJob], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[AnyJob]]:
+def grouped(jobs: Iterable[AnyRecorded], value: Callable[[dict[str, Any]], str | None]) -> dict[str, list[AnyRecorded]]:
     """Jobs by what their records say; records that do not say it are left out."""
-    found: dict[str, list[AnyJob]] = {}
+    found: dict[str, list[AnyRecorded]] = {}
     for job in jobs:
         said = None if job.record is None else value(job.record)
         if said is not None:
@@ -241,13 +226,13 @@ def reprepared(prepared: Prepared, settings: dict[str, Any]) -> list[str]:
     return [key for key in keys if recorded.get(key, settings.get(key)) != settings.get(key)]
 
 
-def contradictions(run: Run, settings: dict[str, Any]) -> list[str]:
+def contradictions(run: Trained, settings: dict[str, Any]) -> list[str]:
     """Values of a record that are not those in force.
 
     A value that a record does not know, since a later version added it, agrees as long as nothing but its default is in
     force.
     """
-    recorded, recipes = (run.record or {}).get("settings") or {}, settings["recipes"]
+    recorded, recipes = current((run.record or {}).get("settings") or {}), settings["recipes"]
     found = []
     if recorded.get("version") != settings["stages"][run.stage]:
         found.append(f"version of {run.stage}")

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from manyexits.artefacts.card.answers import authors, versions
-from manyexits.artefacts.card.blocks import Cell, Code, Link, Section, Table, Text
+from manyexits.artefacts.card.blocks import Cell, Code, Grid, Link, Section, Text
 from manyexits.artefacts.card.pseudocode import pseudocode, value
-from manyexits.artefacts.card.records import Facts, Job, Run, grouped, hardware, names
+from manyexits.artefacts.card.records import Facts, Recorded, Trained, grouped, hardware, names
 
 NOTATION = (
     "θ: all weights. K exits, the last is the backbone's own classifier. Extras: what a method adds beside heads."
@@ -33,7 +33,7 @@ def sections(facts: Facts) -> list[Section]:
     ]
 
 
-def experiments(facts: Facts) -> list[Table | Text]:
+def experiments(facts: Facts) -> list[Grid | Text]:
     """What was trained, with what, how often, and how it is evaluated."""
     rows = [
         [
@@ -53,10 +53,10 @@ def experiments(facts: Facts) -> list[Table | Text]:
     budgets = ", ".join(f"{100 * budget:g} %" for budget in facts.settings["budgets"])
     protocols = ", ".join(facts.settings["protocols"])
     told = f"Budgets: {budgets} of the backbone's FLOPs, and no limit. Protocols of thresholds: {protocols}."
-    return [Table(header, rows), *pretrained(facts), *analyses(facts), Text(told)]
+    return [Grid(header, rows), *pretrained(facts), *analyses(facts), Text(told)]
 
 
-def analyses(facts: Facts) -> list[Table]:
+def analyses(facts: Facts) -> list[Grid]:
     """Settings of every analysis, and the records of its jobs."""
     told: dict[tuple[str, str, str], list[Link]] = {}
     for job in facts.analyses:
@@ -67,10 +67,10 @@ def analyses(facts: Facts) -> list[Table]:
         if job.record is not None:
             links.append(Link(unit, job.file))
     rows: list[Sequence[Cell]] = [[*about, links or "missing"] for about, links in told.items()]
-    return [Table(["analysis", "of", "settings", "records"], rows)] if rows else []
+    return [Grid(["analysis", "of", "settings", "records"], rows)] if rows else []
 
 
-def pretrained(facts: Facts) -> list[Table]:
+def pretrained(facts: Facts) -> list[Grid]:
     """Weights that backbones start from: where they come from, and their licence."""
     starts: dict[str, list[str]] = {}
     entries = {}
@@ -83,19 +83,19 @@ def pretrained(facts: Facts) -> list[Table]:
         for name, entry in entries.items()
     ]
     header = ["pretrained weights", "from", "sha256 (first digits)", "licence", "classifier", "start of"]
-    return [Table(header, rows)] if rows else []
+    return [Grid(header, rows)] if rows else []
 
 
-def recipes(facts: Facts) -> Iterable[Table]:
+def recipes(facts: Facts) -> Iterable[Grid]:
     """Every value with its mark; a recipe's defaults share one line."""
     for name, recipe in facts.settings["recipes"].items():
         values, marks = recipe["values"], recipe["origin"]
         rows = [[field, value(values[field]), marks[field]] for field in values if field in marks]
         defaults = ", ".join(f"{field} {value(given)}" for field, given in values.items() if field not in marks)
-        yield Table([name, "value", "origin"], [*rows, ["left at the defaults", defaults, "O (default)"]])
+        yield Grid([name, "value", "origin"], [*rows, ["left at the defaults", defaults, "O (default)"]])
 
 
-def costs(facts: Facts) -> list[Table | Text]:
+def costs(facts: Facts) -> list[Grid | Text]:
     """The convention, and every exit's cost."""
     conventions = [counted["convention"] for counted in facts.costs.values() if counted and "convention" in counted]
     rows: list[list[Cell]] = []
@@ -109,10 +109,10 @@ def costs(facts: Facts) -> list[Table | Text]:
         file = f"costs/{name}.json"
         rows.append([name, f"{counted['backbone']:,}", blocks, shares, [Link(file, file)]])
     header = ["experiment", "backbone (FLOPs)", "exits after blocks", "cost of the exits (% of the backbone)", "file"]
-    return [*(Text(f"{text}.") for text in dict.fromkeys(conventions)), Table(header, rows)]
+    return [*(Text(f"{text}.") for text in dict.fromkeys(conventions)), Grid(header, rows)]
 
 
-def datasets(facts: Facts) -> list[Table | Text]:
+def datasets(facts: Facts) -> list[Grid | Text]:
     """Where each comes from, its licence, and what it became."""
     rows: list[Sequence[Cell]] = []
     sums: list[Sequence[Cell]] = []
@@ -125,10 +125,10 @@ def datasets(facts: Facts) -> list[Table | Text]:
         rows.append([name, *(_text(manifest.get(key)) for key in ("source", "licence")), _text(told)])
         listed = {"manifest.json": prepared.manifest_sha256} | (manifest.get("files_sha256") or {})
         sums += [[f"{name}/{file}", _text(checksum)] for file, checksum in listed.items()]
-    return [Table(["dataset", "source", "licence", "prepared with"], rows), Table(["prepared file", "sha256"], sums)]
+    return [Grid(["dataset", "source", "licence", "prepared with"], rows), Grid(["prepared file", "sha256"], sums)]
 
 
-def splits(facts: Facts) -> list[Table | Text]:
+def splits(facts: Facts) -> list[Grid | Text]:
     """Size, checksum, rule and seed of every split."""
     rows: list[Sequence[Cell]] = []
     for name, prepared in facts.datasets.items():
@@ -146,15 +146,15 @@ def splits(facts: Facts) -> list[Table | Text]:
     of = next(
         (p.splits["sha256_of"] for p in facts.datasets.values() if p.splits and "sha256_of" in p.splits), "the list"
     )
-    return [Table(["dataset", "split", "n", "rule", "seed", f"sha256 of {of}"], rows)]
+    return [Grid(["dataset", "split", "n", "rule", "seed", f"sha256 of {of}"], rows)]
 
 
-def runs(facts: Facts) -> list[Table | Text]:
+def runs(facts: Facts) -> list[Grid | Text]:
     """What every phase of every regime took; phase 1 once, for all that share it."""
-    shared: dict[str, list[Run]] = {}
+    shared: dict[str, list[Trained]] = {}
     for run in facts.backbones:
         shared.setdefault(run.file.rsplit("/", 2)[0], []).append(run)
-    regimes: dict[tuple[str, str], list[Run]] = {}
+    regimes: dict[tuple[str, str], list[Trained]] = {}
     for run in facts.runs:
         regimes.setdefault((run.experiment, run.regime), []).append(run)
     rows = [row for place, found in shared.items() for row in _spent(place, "phase 1, shared", found)]
@@ -173,10 +173,10 @@ def runs(facts: Facts) -> list[Table | Text]:
     ]
     about = "One number holds for every seed, several stand in their order. †: the phase stopped early."
     note = "Training FLOPs: the forward pass of what runs, and twice that of what learns."
-    return [Text(f"{about} {note}"), Table(header, rows)]
+    return [Text(f"{about} {note}"), Grid(header, rows)]
 
 
-def _spent(place: str, regime: str, found: list[Run]) -> Iterable[list[Cell]]:
+def _spent(place: str, regime: str, found: list[Trained]) -> Iterable[list[Cell]]:
     links = [Link(f"s{run.seed}", run.file) for run in found if run.record is not None]
     for index, (phase, _) in enumerate(found[0].recipes):
         told = [run.own_phases[index] if index < len(run.own_phases) else {} for run in found]
@@ -187,17 +187,17 @@ def _spent(place: str, regime: str, found: list[Run]) -> Iterable[list[Cell]]:
         yield [place, regime, phase, epochs, best, *counts, *times, links or "missing"]
 
 
-def machines(facts: Facts) -> list[Table | Text]:
+def machines(facts: Facts) -> list[Grid | Text]:
     """Which hardware ran which trainings and analyses, and for how long the trainings."""
     rows = []
     for kind, found in grouped(facts.jobs, hardware).items():
-        trained = [job for job in found if isinstance(job, Run)]
+        trained = [job for job in found if isinstance(job, Trained)]
         spent = sum(phase.get("device_seconds") or 0 for run in trained for phase in run.own_phases)
         rows.append([kind, f"{len(found)} of {len(facts.jobs)}", f"{spent:,.0f}", _which(found, facts)])
-    return [Table(["hardware", "trainings and analyses", "device-seconds of trainings", "which"], rows)]
+    return [Grid(["hardware", "trainings and analyses", "device-seconds of trainings", "which"], rows)]
 
 
-def software(facts: Facts) -> list[Table | Text | Code]:
+def software(facts: Facts) -> list[Grid | Text | Code]:
     """Versions as recorded beside those of the lock, and the lock itself."""
     rows = []
     for package, found in versions(facts).items():
@@ -207,13 +207,13 @@ def software(facts: Facts) -> list[Table | Text | Code]:
     told = f"Lock: envs/requirements.txt, sha256 {_text(facts.lock_sha256)}; each package with the hashes of its files."
     pins = "\n".join(f"{package}=={version}" for package, version in facts.pins.items())
     folded = [Code(pins, f"the {len(facts.pins)} packages of the lock")] if pins else []
-    return [Table(["package", "in the records", "in the lock", "trainings and analyses"], rows), Text(told), *folded]
+    return [Grid(["package", "in the records", "in the lock", "trainings and analyses"], rows), Text(told), *folded]
 
 
-def code(facts: Facts) -> list[Table | Text]:
+def code(facts: Facts) -> list[Grid | Text]:
     """The commit of every training and analysis, and whether its checkout held changes."""
     rows = []
-    kinds: dict[str, Sequence[Job]] = {"trainings": facts.trainings, "analyses": facts.analyses}
+    kinds: dict[str, Sequence[Recorded]] = {"trainings": facts.trainings, "analyses": facts.analyses}
     for what, jobs in kinds.items():
         for commit, found in grouped(jobs, lambda record: record.get("commit") or "none").items():
             changed = [job for job in found if (job.record or {}).get("changed") is not False]
@@ -221,10 +221,10 @@ def code(facts: Facts) -> list[Table | Text]:
             rows.append([commit, names(changed) if changed else "no", f"{what}: {made}"])
     citation = f"Authors, as CITATION.cff names them: {authors(facts) or '–'}."
     licence = f"Licence: {(facts.citation or {}).get('license', '–')}."
-    return [Table(["commit", "with changes", "what ran"], rows), Text(f"{citation} {licence}")]
+    return [Grid(["commit", "with changes", "what ran"], rows), Text(f"{citation} {licence}")]
 
 
-def _which(found: list[Job], facts: Facts) -> str:
+def _which(found: list[Recorded], facts: Facts) -> str:
     return "all" if len(found) == len(facts.jobs) else names(found)
 
 

@@ -1,6 +1,5 @@
 """Figures, one file each: `figure(frame, told, *, options)` returns a matplotlib figure from the rows that it READS."""
 
-import importlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures import _style
 from manyexits.files import atomic
+from manyexits.study import components
 
 
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
@@ -15,7 +15,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
 
     Nothing in the files tells when they were made: equal inputs give equal files.
     """
-    module = importlib.import_module(f"manyexits.artefacts.figures.{settings['name']}")
+    module = components.module("figures", settings["name"])
     with _style.style():
         made = module.figure(frames.read(module.READS, inputs), settings, **settings["options"])
         without_date: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """Accuracy against cost: every regime as a curve, seeds as a band, the budgets of the tables as marked points."""
 
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot
@@ -20,10 +20,10 @@ def figure(
     frame: pd.DataFrame,
     told: dict[str, Any],
     *,
-    criterion: Literal["confidence", "entropy"] = "confidence",
+    criterion: str | None = None,
     colours: dict[str, str] | None = None,
 ) -> Figure:
-    """One panel per experiment, under the protocol `shared`."""
+    """One panel per experiment, under the protocol `shared` and a criterion: one for all, or each experiment's own."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
     columns = min(COLUMNS, len(experiments))
     lines = -(-len(experiments) // columns)
@@ -34,7 +34,7 @@ def figure(
         axis.set_visible(False)
     for axis, identity in zip(axes.flat, experiments, strict=False):
         own = {regime: appearance[regime] for regime in frames.regimes(frame, identity, told["regimes"])}
-        panel(axis, frames.of(frame, identity), own, criterion)
+        panel(axis, frames.of(frame, identity), own, criterion or identity["criterion"])
         axis.set_title(frames.label(identity))
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)

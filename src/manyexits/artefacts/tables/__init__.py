@@ -4,7 +4,6 @@
 """
 
 import html
-import importlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 
 from manyexits.artefacts import frames
 from manyexits.files import atomic
+from manyexits.study import components
 
 STYLE = (
     "<style>body { font: 13px/1.5 system-ui, sans-serif; margin: 1.5rem; } h2 { font-size: 1rem; }"
@@ -63,7 +63,7 @@ def _latex(cells: pd.DataFrame) -> str:
 
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
-    module = importlib.import_module(f"manyexits.artefacts.tables.{settings['name']}")
+    module = components.module("tables", settings["name"])
     made = module.table(frames.read(module.READS, inputs), settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex())

@@ -1,6 +1,5 @@
 """What a study needs, and what of it is here: datasets, weights, trainings, disk, and each table and figure by them."""
 
-import importlib
 import json
 import os
 import shutil
@@ -11,10 +10,10 @@ from typing import Any
 
 from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment
 from manyexits.data.archives import locate
-from manyexits.study import resolve
-from manyexits.study.config import Recipe
+from manyexits.study import components, resolve
+from manyexits.study.jobs import Job
 from manyexits.study.plan import Plan, data_root, load
-from manyexits.study.runs import BACKBONE, RUN
+from manyexits.study.recorded import current
 
 INDEXED = 100
 """Bytes that an index takes for each photograph: its path, size, label and place in the split."""
@@ -42,22 +41,6 @@ class Supply:
         return self.finding.state == "missing"
 
 
-@dataclass(frozen=True)
-class Training:
-    """One job of `pretrain` or `train`."""
-
-    experiments: tuple[str, ...]
-    """Expanded experiments that need it: they may share a phase 1."""
-    recipes: tuple[Recipe, ...]
-    done: bool
-    """Whether its outputs are there, made with the settings of today."""
-
-    @property
-    def devices(self) -> int:
-        """GPUs that it asks for."""
-        return max(recipe.devices for recipe in self.recipes)
-
-
 def examine(configuration: list[Path], sections: dict[str, list[Finding]], cards: list[Gpu]) -> Report:
     """Ask the study what it needs.
 
@@ -71,21 +54,18 @@ def examine(configuration: list[Path], sections: dict[str, list[Finding]], cards
     """
     plan = load(resolve.read(configuration), resolve.read(configuration[:1]))
     root = data_root(plan.study)
-    entries = [expansion.experiment for expansion in plan.experiments.values()]
+    entries = [plan.runs.experiment(name) for name in plan.runs.shown]
     datasets = {name: dataset(plan, name, root) for name in dict.fromkeys(entry.dataset for entry in entries)}
     named = (plan.study.backbones[entry.backbone].weights for entry in entries)
     pretrained = {name: weights(plan, name, root) for name in dict.fromkeys(named) if name}
-    jobs = list(trainings(plan).values())
-    targets = [
-        target(plan, kind, name, datasets, pretrained, jobs, len(cards))
-        for name, kinds in plan.artefacts.items()
-        for kind in kinds
-    ]
+    jobs = plan.of("pretrain", "train")
+    done = {job.record for job in jobs if _made_with(Path(job.record), job.settings)}
+    targets = [target(plan, job, datasets, pretrained, done, len(cards)) for job in plan.of("table", "figure")]
     memory = max((recipe.memory_gib for job in jobs for recipe in job.recipes), default=0)
-    asked = max((job.devices for job in jobs), default=1)
+    asked = max((devices(job) for job in jobs), default=1)
     supplies = [supply.finding for supply in (*datasets.values(), *pretrained.values())]
     to_prepare = sum(supply.to_prepare for supply in (*datasets.values(), *pretrained.values()))
-    to_train = sum(not job.done for job in jobs)
+    to_train = len(jobs) - len(done)
     needs = {
         plan.study.data: to_prepare,
         plan.study.output: MODEL * to_train,
@@ -116,11 +96,11 @@ def _folders(plan: Plan, root: Path) -> list[Finding]:
 def dataset(plan: Plan, name: str, root: Path) -> Supply:
     """One dataset of the study."""
     entry = plan.study.datasets[name]
-    module, options = importlib.import_module(f"manyexits.data.readers.{entry.source}"), entry.options
-    folder = Path(plan.study.data) / name
-    if _made_with(folder / "manifest.json", plan.settings("prepare", dataset=name)):
+    module, options = components.module("readers", entry.source), entry.options
+    job, folder = plan.job("prepare", dataset=name), Path(plan.study.data) / name
+    if _made_with(Path(job.record), job.settings):
         return Supply(Finding("ok", name, f"prepared in {folder}"))
-    images = entry.classes * sum(options["per_class"]) if "per_class" in options else module.IMAGES or 0
+    images = (entry.classes or 1) * sum(options["per_class"]) if "per_class" in options else module.IMAGES or 0
     pixels = options.get("pixels") or module.SIDE
     size = images * (INDEXED if options.get("store") == "index" else 3 * pixels**2)
     places = module.places(options["path"]) if "path" in options else module.places()
@@ -135,8 +115,9 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
 def weights(plan: Plan, name: str, root: Path) -> Supply:
     """Pretrained weights of the study."""
     entry = plan.study.weights[name]
-    folder = Path(plan.study.data) / "weights" / name
-    if _made_with(folder / "manifest.json", plan.settings("weights", weights=name)):
+    job = plan.job("weights", weights=name)
+    folder = Path(job.record).parent
+    if _made_with(Path(job.record), job.settings):
         return Supply(Finding("ok", name, f"prepared in {folder}"))
     hub = entry.hub if plan.study.hub else None
     return Supply(_supplied(name, root, (entry.file,), entry.home, hub, None), MODEL)
@@ -165,10 +146,10 @@ def _supplied(
     return Finding("missing", name, f"looked for {looked}; get it from {source}")
 
 
-def _made_with(record: Path, settings: str) -> bool:
+def _made_with(record: Path, settings: dict[str, Any]) -> bool:
     """Whether a manifest.json or run.json is there and says that it was made with these settings."""
     try:
-        return json.loads(record.read_text(encoding="utf-8"))["settings"] == json.loads(settings)
+        return current(json.loads(record.read_text(encoding="utf-8"))["settings"]) == settings
     except (OSError, ValueError, LookupError, TypeError):
         return False  # absent or damaged: it vouches for nothing
 
@@ -176,54 +157,44 @@ def _made_with(record: Path, settings: str) -> bool:
 # -- trainings and what is drawn from them ----------------------------------------------------------------------------
 
 
-def trainings(plan: Plan) -> dict[str, Training]:
-    """Folder below the output -> training."""
-    found: dict[str, Training] = {}
-
-    def add(experiment: str, folder: str, stage: str, names: dict[str, Any], recipes: tuple[Recipe, ...]) -> None:
-        record = Path(plan.study.output) / folder / "run.json"
-        before = found[folder].experiments if folder in found else ()
-        done = found[folder].done if folder in found else _made_with(record, plan.settings(stage, **names))
-        found[folder] = Training((*before, experiment), recipes, done)
-
-    for experiment, regime, seed in (run for name in plan.experiments for run in plan.runs(name)):
-        if phase_1 := plan.pretrained(experiment, regime):
-            names = {**phase_1, "seed": seed}
-            add(experiment, BACKBONE.format(**names), "pretrain", names, (plan.study.recipes[phase_1["recipe"]],))
-        names = {"experiment": experiment, "regime": regime, "seed": seed}
-        add(experiment, RUN.format(**names), "train", names, tuple(plan.recipes(experiment, regime)))
-    return found
+def devices(job: Job) -> int:
+    """GPUs that a training asks for."""
+    return max(recipe.devices for recipe in job.recipes)
 
 
 def target(
-    plan: Plan,
-    kind: str,
-    name: str,
-    datasets: dict[str, Supply],
-    pretrained: dict[str, Supply],
-    jobs: list[Training],
-    n_gpus: int,
+    plan: Plan, job: Job, datasets: dict[str, Supply], pretrained: dict[str, Supply], done: set[str], n_gpus: int
 ) -> Target:
-    """One table or figure. What was evaluated already needs neither data nor trainings."""
-    output, drawn = Path(plan.study.output), plan.drawn(kind, name)
-    absent = [Path(file) for file in plan.read_by(kind, name) if not (output / file).exists()]
+    """One table or figure. What was evaluated already needs neither data nor trainings.
+
+    Args:
+        plan: of the study.
+        job: of the table or figure.
+        datasets, pretrained: by their names.
+        done: records of the trainings whose outputs are there, made with the settings of today.
+        n_gpus: of this machine.
+    """
+    kind, name = f"{job.stage}s", job.names["name"]
+    drawn = plan.runs.drawn(kind, name)
+    absent = [Path(file) for file in job.reads["rows"] if not Path(file).exists()]
     pending = [experiment for experiment in drawn if any(experiment in file.parts for file in absent)]
-    mine = [job for job in jobs if set(job.experiments) & set(drawn)]
-    to_train = [job for job in mine if not job.done and set(job.experiments) & set(pending)]
-    entries = [plan.experiment(experiment) for experiment in pending]
-    started = (plan.study.backbones[entry.backbone].weights for entry in entries if to_train)
+    mine = plan.trainings(drawn)
+    to_train = {each: plan.trainings([each]) for each in pending}
+    waiting = {each.record: each for jobs in to_train.values() for each in jobs if each.record not in done}
+    entries = [plan.runs.experiment(experiment) for experiment in pending]
+    started = (plan.study.backbones[entry.backbone].weights for entry in entries if waiting)
     lacks = [
         _absent("dataset", datasets, (entry.dataset for entry in entries)),
         _absent("weights", pretrained, (name for name in started if name)),
     ]
-    asking = [job for job in to_train if job.devices > max(1, n_gpus)]
+    asking = [each for each in waiting.values() if devices(each) > max(1, n_gpus)]
     if asking and not environment.slurm():
-        most, here = max(job.devices for job in asking), f"{n_gpus} {'is' if n_gpus == 1 else 'are'} here"
-        experiments = dict.fromkeys(name for job in asking for name in job.experiments if name in pending)
+        most, here = max(map(devices, asking)), f"{n_gpus} {'is' if n_gpus == 1 else 'are'} here"
+        experiments = [name for name, jobs in to_train.items() if any(each in jobs for each in asking)]
         lacks.append(f"trainings of {', '.join(experiments)} ask for {most} GPUs, {here}")
-    minutes = sum(recipe.minutes for job in to_train for recipe in job.recipes)
-    done = len(mine) - len(to_train)
-    return Target(kind, name, done, len(mine), minutes / 60, tuple(phrase for phrase in lacks if phrase))
+    minutes = sum(recipe.minutes for each in waiting.values() for recipe in each.recipes)
+    trained = len(mine) - len(waiting)
+    return Target(kind, name, trained, len(mine), minutes / 60, tuple(phrase for phrase in lacks if phrase))
 
 
 def _absent(what: str, supplies: dict[str, Supply], names: Iterable[str]) -> str:

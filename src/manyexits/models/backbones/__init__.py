@@ -1,6 +1,20 @@
-"""Backbones, one family a file: `build(classes, *, options)` returns a Backbone."""
+"""Backbones, one family a file: `build(outputs, *, options)` returns a Backbone."""
+
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from manyexits.batches.state import State, parts
+
+
+@dataclass(frozen=True)
+class Tap:
+    """What an exit reads."""
+
+    shape: tuple[int, ...]
+    """Of one sample: a map (D, H, W) or a vector (D,)."""
+    body: nn.Sequential | None = None
+    """What an exit of a network that is born with exits has in front of its last linear layer; None: of others."""
 
 
 class Backbone(nn.Module):
@@ -13,34 +27,52 @@ class Backbone(nn.Module):
         self,
         stages: list[nn.Module],
         classifier: nn.Module,
-        outputs: str | tuple[str, ...],
+        output_layers: str | tuple[str, ...],
         pixels: int | None = None,
     ) -> None:
         """A backbone from its parts.
 
         Args:
-            stages: state -> state; the first state is the image.
-            classifier: last state -> logits.
-            outputs: name in the original network of the layer, or layers, that give the logits.
+            stages: state -> state; the first reads the inputs.
+            classifier: last state -> outputs (B, O).
+            output_layers: name in the original network of the layer, or layers, that give the outputs.
             pixels: the one height and width of images that it takes; None: any.
         """
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.classifier = classifier
-        self.outputs, self.pixels = outputs, pixels
+        self.output_layers, self.pixels = output_layers, pixels
         self.original: dict[str, str] = {}
         """Name of each weight in the original network -> its name here."""
 
-    def tap(self, state: Tensor) -> Tensor:
+    def check(self, inputs: State) -> None:
+        """Refuse inputs that it cannot take.
+
+        Raises:
+            ValueError: for images of another size than its own.
+        """
+        height, width = parts(inputs)[0].shape[2:] if self.pixels is not None else (None, None)
+        if (height, width) != (self.pixels, self.pixels):
+            raise ValueError(
+                f"the backbone takes images of {self.pixels} x {self.pixels} pixels, but the dataset's are"
+                f" {width} x {height}; set the backbone's pixels, or prepare the dataset at that size"
+            )
+
+    def tap(self, state: State) -> Tensor:
         """What a head after a stage reads: maps (B, D, H, W) or vectors (B, D). Here the state itself."""
+        assert isinstance(state, Tensor)
         return state
+
+    def body(self, shape: tuple[int, ...]) -> nn.Sequential | None:
+        """What its own exits have in front of their last linear layer, for a tapped shape; None: born without exits."""
+        return None
 
     def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Published weights under the names of the original network. Here they have them already."""
         return weights
 
-    def forward(self, state: Tensor) -> Tensor:
-        """Logits (B, C) of the backbone's own classifier."""
+    def forward(self, state: State) -> Tensor:
+        """Outputs (B, O) of the backbone's own classifier."""
         for stage in self.stages:
             state = stage(state)
         return self.classifier(state)

@@ -17,9 +17,9 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 
 
 def build(
-    classes: int,
+    outputs: int,
     *,
-    blocks: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)],
+    groups: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)],
     block: Literal["basic", "bottleneck"] = "basic",
     width: Annotated[int, Field(ge=1)] = 64,
     stem: Literal["3x3", "imagenet"] = "3x3",
@@ -27,15 +27,15 @@ def build(
     """A ResNet as stages.
 
     Args:
-        classes: outputs of the classifier.
-        blocks: blocks per group; each group but the first halves the resolution and doubles the channels.
+        outputs: of the classifier.
+        groups: blocks of each group; each group but the first halves the resolution and doubles the channels.
         block: basic (two 3x3 convolutions) or bottleneck (1x1, 3x3, 1x1).
         width: channels of the first group, before a bottleneck's expansion.
         stem: one 3x3 convolution at full resolution, or ImageNet's 7x7 with stride 2 and max pooling.
     """
     stages: list[nn.Module] = []
     channels = width
-    for group, count in enumerate(blocks):
+    for group, count in enumerate(groups):
         planes = width * 2**group
         for index in range(count):
             stride = 2 if group > 0 and index == 0 else 1
@@ -44,10 +44,10 @@ def build(
             stages.append(BLOCKS[block](channels, planes, stride, joined))
             channels = out
     stages[0] = nn.Sequential(_stem(stem, width), stages[0])
-    classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-    backbone = Backbone(stages, classifier, outputs="fc")
+    classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs))
+    backbone = Backbone(stages, classifier, output_layers="fc")
     _initialise(backbone)
-    backbone.original = _original(backbone.state_dict(), blocks)
+    backbone.original = _original(backbone.state_dict(), groups)
     return backbone
 
 
@@ -70,9 +70,9 @@ def _initialise(backbone: Backbone) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _original(weights: Iterable[str], blocks: list[int]) -> dict[str, str]:
+def _original(weights: Iterable[str], groups: list[int]) -> dict[str, str]:
     """torchvision's name of each weight -> its name in these stages."""
-    places = [f"layer{group}.{index}" for group, count in enumerate(blocks, start=1) for index in range(count)]
+    places = [f"layer{group}.{index}" for group, count in enumerate(groups, start=1) for index in range(count)]
     parts = {"stages.0.0.0": "conv1", "stages.0.0.1": "bn1", "stages.0.1": places[0], "classifier.2": "fc"}
     parts |= {f"stages.{number}": place for number, place in enumerate(places) if number > 0}
 

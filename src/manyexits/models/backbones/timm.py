@@ -15,6 +15,7 @@ from pydantic import Field
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from manyexits.batches.state import State
 from manyexits.models.backbones import Backbone
 from manyexits.study.components import nearest
 
@@ -114,15 +115,16 @@ class Chain(Backbone):
             weights = weights | {"pos_embed": resampled}
         return weights
 
-    def tap(self, state: Tensor) -> Tensor:
+    def tap(self, state: State) -> Tensor:
         """A map as it is; of tokens the class token (B, D), or the mean over the patches where there is none."""
+        assert isinstance(state, Tensor)
         if state.dim() == 4:
             return state
         return state[:, 0] if self.class_token else state[:, self.prefix :].mean(1)
 
 
 def build(
-    classes: int,
+    outputs: int,
     *,
     name: str,
     n_blocks: Annotated[int, Field(ge=1)] | None = None,
@@ -136,7 +138,7 @@ def build(
     """A model of timm as stages, without pretrained weights.
 
     Args:
-        classes: outputs of the classifier.
+        outputs: of the classifier.
         name: as `timm.list_models()` has it.
         n_blocks: number of its blocks, for placements that go by it; checked.
         pixels: height and width of images where the model is made for one size; null: timm's own.
@@ -157,7 +159,7 @@ def build(
         raise ValueError(f"images of {pixels} pixels cannot be cut into patches of {patch}; choose a divisor as patch")
     options = {"pixels": pixels, "patch": patch, "dropout": dropout}
     options |= {"attention_dropout": attention_dropout, "drop_path": drop_path}
-    model = _create(name, classes, {option: value for option, value in options.items() if value})
+    model = _create(name, outputs, {option: value for option, value in options.items() if value})
     about = model.pretrained_cfg
     size = pixels or (about["input_size"][-1] if about.get("fixed_input_size") else None)
     images = torch.randn(2, 3, size or 64, size or 64)
@@ -177,11 +179,11 @@ def build(
     return chain
 
 
-def _create(name: str, classes: int, stated: dict[str, Any]) -> Any:
+def _create(name: str, outputs: int, stated: dict[str, Any]) -> Any:
     """A model in evaluation mode, with the options stated."""
     told = {argument: value for option, value in stated.items() for argument in ARGUMENTS[option]}
     try:
-        return timm.create_model(name, num_classes=classes, **told).eval()
+        return timm.create_model(name, num_classes=outputs, **told).eval()
     except (TypeError, ValueError, AssertionError) as error:
         with_what = ", ".join(f"{option} {value}" for option, value in stated.items()) or "its own settings"
         raise ValueError(f"timm's {name} cannot be built with {with_what} ({error})") from error

@@ -1,1 +1,66 @@
-"""Methods, one file each: `build_heads(features, classes, *, options)` and `loss(losses)`."""
+"""Methods, one file each: `build(outputs, *, options)` returns a Method.
+
+Beside it may stand literals that the study reads without importing: PHASES, those that the method appends to every
+regime; CRITERION, the exit rule that tables print for it; TASKS, where it is not defined for both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from manyexits.models.backbones import Tap
+
+Memory = tuple[Tensor, ...]
+"""What flows from one exit to the next: tensors, batch first; none before the first exit."""
+Heads = dict[int, nn.Module]
+"""Exit (1 to K-1) -> its head."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where a training is."""
+
+    epoch: int
+    """Of the phase, from 1."""
+    exits: tuple[int, ...]
+    """Exits whose losses are given, from 1."""
+    costs: tuple[float, ...]
+    """Their costs as shares of the backbone's."""
+
+
+def extras(n_exits: int) -> nn.Module:
+    """Nothing is deployed beside the heads."""
+    return nn.ModuleDict()
+
+
+def exit(heads: Heads, extras: nn.Module, k: int, tapped: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    """The head's outputs (B, O); nothing is remembered."""
+    return heads[k](tapped), memory
+
+
+def answer(extras: nn.Module, k: int, outputs: Float[Tensor, "b o"], memory: Memory) -> Float[Tensor, "b o"]:
+    """An exit answers with its own outputs."""
+    return outputs
+
+
+def loss(losses: Float[Tensor, "b e"], memory: Memory, now: Now) -> Float[Tensor, ""]:
+    """The phase's loss from the losses of the exits that can learn: their plain mean [C]."""
+    return losses.mean(0).mean()
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a network does at its exits, and what it learns from them. The defaults are those of SDN."""
+
+    head: Callable[[int, int, Tap], nn.Module]
+    """(exit, K, what it reads) -> its head, drawn from the exit's own generator; for exits 1 to K-1."""
+    extras: Callable[[int], nn.Module] = extras
+    """K -> what is deployed beside the heads, drawn from a generator of its own."""
+    exit: Callable[[Heads, nn.Module, int, Tensor, Memory], tuple[Tensor, Memory]] = exit
+    """(heads, extras, exit, what it reads, memory) -> outputs (B, O) that phases train, and the memory behind it."""
+    answer: Callable[[nn.Module, int, Tensor, Memory], Tensor] = answer
+    """(extras, exit, outputs, memory behind it) -> (B, O), what a trained network says at an exit."""
+    loss: Callable[[Tensor, Memory, Now], Tensor] = loss
+    """(losses (B, E) of the exits that learn, memory behind the last, now) -> what a step minimises."""

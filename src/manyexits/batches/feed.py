@@ -1,0 +1,128 @@
+"""What the steps of a phase see: every effective batch cut into slices, drawn by counters, read ahead.
+
+Every number is drawn for the whole effective batch from (seed, phase, epoch, step), of which a rank takes its slices:
+no generator has to be saved for a resume, and several ranks draw what one process would.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from manyexits.batches import augment, moves
+from manyexits.batches.draws import StepDraws
+from manyexits.batches.state import State
+from manyexits.batches.views import Part, Views
+from manyexits.data.images import Batch
+from manyexits.study.recipe import Recipe
+
+ORDER, STEP = 0, 1
+"""What a counter is for."""
+
+
+class Feed:
+    """The training images of one phase."""
+
+    def __init__(self, views: Views, recipe: Recipe, counter: tuple[int, ...], rank: int = 0, ranks: int = 1) -> None:
+        """Nothing is read yet.
+
+        Args:
+            views: of the dataset.
+            recipe: of the phase.
+            counter: what tells this phase's draws from all others: seed and phase.
+            rank, ranks: which slices of an effective batch are this process's.
+
+        Raises:
+            ValueError: when there are fewer images than a batch has.
+        """
+        self.views, self.recipe, self.counter = views, recipe, counter
+        self.split, self.device = views.data.train, views.device
+        self.steps = len(self.split) // recipe.batch
+        if self.steps == 0:
+            raise ValueError(
+                f"batch {recipe.batch} is larger than the {len(self.split)} training images; choose a smaller one"
+            )
+        # neighbouring slices go to the ranks of one pass, so that a pass holds what it would if one process ran it
+        self.slices = range(rank, ranks * recipe.accumulation, ranks)
+        self.features: list[State] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether an image or its target looks different each time."""
+        return augment.is_random(self.recipe)
+
+    def keep(self, features: list[State]) -> None:
+        """From now on parts hold these instead of inputs: what every learning exit reads of all training images."""
+        self.features = features
+
+    def epoch(self, epoch: int, begin: int = 0) -> Iterator[list[Part]]:
+        """This process's slices of the effective batches of an epoch, from a step on; images are read ahead."""
+        order = self._order(epoch)
+        drawn, again = itertools.tee(self._draw(order, epoch, step) for step in range(begin, self.steps))
+        wanted = (draws.request(self._positions(number)) for draws in drawn for number in self.slices)
+        batches = self.split.read(wanted) if self.features is None else None
+        for draws in again:
+            yield [self._part(draws, number, next(batches) if batches else None) for number in self.slices]
+
+    def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
+        """Order of the training images in an epoch."""
+        return np.random.default_rng([ORDER, *self.counter, epoch]).permutation(len(self.split))
+
+    def _draw(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> StepDraws:
+        """All random numbers of one step, for the whole effective batch."""
+        generator = np.random.default_rng([STEP, *self.counter, epoch, step])
+        height, width, _ = self.views.data.shape
+        recipe, size = self.recipe, self.recipe.batch
+        chosen = order[step * size : (step + 1) * size]
+        part = recipe.resized_crop
+        return StepDraws(
+            chosen=chosen,
+            boxes=augment.draw_boxes(part, generator, self.split.sizes(chosen)) if part else None,
+            draws=augment.draw(recipe, generator, size, (height, width)),
+            mix=augment.draw_mix(recipe, generator, size, (height, width)),
+            seed=int(generator.integers(2**62)),
+        )
+
+    def _positions(self, number: int) -> Int[np.ndarray, " p"]:
+        """Positions in the effective batch of a slice."""
+        return np.arange(number * self.recipe.per_device, (number + 1) * self.recipe.per_device)
+
+    def _part(self, draws: StepDraws, number: int, batch: Batch | None) -> Part:
+        """One slice. A partner outside of it is augmented here once more."""
+        positions, seed = self._positions(number), draws.seed + number
+        if batch is None:
+            return self._kept(draws.chosen[positions], seed)
+        raw, labels = batch
+        needed, views = draws.needed(positions), torch.from_numpy(raw).to(self.device)
+        if draws.boxes is not None and not self.split.decoded:
+            views = moves.cut(views, draws.boxes[needed])
+        padding, views_of = self.recipe.crop_padding, self.views
+        images = augment.apply(views, draws.draws.at(needed), padding, views_of.mean, views_of.std)
+        targets = self._targets(labels)
+        if draws.mix is None:
+            return Part(images, None, targets, seed)
+        own = torch.from_numpy(np.searchsorted(needed, positions)).to(self.device)
+        other = torch.from_numpy(np.searchsorted(needed, self.recipe.batch - 1 - positions)).to(self.device)
+        mix = draws.mix.at(positions)
+        share = torch.from_numpy(mix.share).to(self.device, torch.float32)[:, None]
+        mixed = augment.mix(images[own], images[other], mix)
+        return Part(mixed, None, share * targets[own] + (1 - share) * targets[other], seed)
+
+    def _kept(self, chosen: Int[np.ndarray, " p"], seed: int) -> Part:
+        """Kept features of some training images."""
+        assert self.features is not None
+        rows = torch.from_numpy(chosen).to(self.device)
+        features: list[State] = [
+            tuple(part[rows] for part in each) if isinstance(each, tuple) else each[rows] for each in self.features
+        ]
+        return Part(None, features, self._targets(self.split.labels[self.split.indices[chosen]]), seed)
+
+    def _targets(self, labels: np.ndarray) -> Float[Tensor, "p o"]:
+        """Labels as what the outputs should be: classes one-hot, scores as they are."""
+        values = torch.from_numpy(labels).to(self.device)
+        classes = self.views.data.classes
+        return values.float()[:, None] if classes is None else functional.one_hot(values, classes).float()

@@ -1,0 +1,67 @@
+"""The evaluation views of a prepared dataset, on a device, and blank inputs where only their size counts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from manyexits.batches import augment
+from manyexits.batches.state import State
+from manyexits.data.images import Images
+from manyexits.data.prepared import Prepared
+
+EVALUATION_BATCH = 100
+"""Samples a pass: larger batches leave the caches of a CPU and take twice the time there."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One slice of a batch, on the device."""
+
+    inputs: State | None
+    """What the first stage reads; None where features stand for it."""
+    features: list[State] | None
+    """What the learning exits read, where neither backbone nor samples change; else None."""
+    targets: Shaped[Tensor, "p ..."]
+    """In training what the outputs (p, O) should be; in evaluation labels (p,)."""
+    seed: int = 0
+    """Of what the network itself draws."""
+
+
+class Views:
+    """A dataset's splits as a network is evaluated on them."""
+
+    def __init__(self, data: Prepared, device: torch.device) -> None:
+        self.data, self.device = data, device
+        self.mean = torch.from_numpy(data.mean).to(device)
+        self.std = torch.from_numpy(data.std).to(device)
+
+    def whole(self, split: Images, rank: int = 0, ranks: int = 1, size: int = EVALUATION_BATCH) -> Iterator[Part]:
+        """A split in order, or a rank's share of it: every `ranks`-th slice of this size."""
+        for raw, labels in split.batches(size, rank, ranks):
+            images = augment.normalise(torch.from_numpy(raw).to(self.device), self.mean, self.std)
+            yield Part(images, None, torch.from_numpy(labels).to(self.device))
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Inputs of one sample in which nothing is to be seen."""
+
+    inputs: State
+    share: float
+    """Of the samples, those that have inputs of this size."""
+
+
+Blanks = list[Blank]
+
+
+def blanks(data: Prepared) -> Blanks:
+    """Blank inputs for every size that a dataset's samples have."""
+    return blank_images(*data.shape)
+
+
+def blank_images(height: int, width: int, channels: int = 3) -> Blanks:
+    """A black image, for samples that all have one size."""
+    return [Blank(torch.zeros(1, channels, height, width), 1)]

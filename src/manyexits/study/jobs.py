@@ -1,0 +1,367 @@
+"""What a workflow runs: every job with the settings that its result depends on, the files that it reads and writes.
+
+Rules, card, records and doctor all read it here, so that a file's name or a setting is decided once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from manyexits.files.digests import digest
+from manyexits.study.config import Study
+from manyexits.study.recipe import StatedRecipe
+from manyexits.study.refusals import known
+from manyexits.study.runs import Runs
+
+VERSIONS = {
+    "prepare": 2,
+    "weights": 1,
+    "pretrain": 1,
+    "train": 1,
+    "predict": 1,
+    "count_flops": 1,
+    "calibrate": 2,
+    "evaluate": 2,
+    "analyse": 2,
+    "table": 1,
+    "figure": 1,
+    "card": 1,
+}
+"""Stage -> version, bumped by hand when the numbers that it makes change; this reruns it everywhere."""
+
+BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
+RUN = "runs/{experiment}/{regime}/s{seed}"
+ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
+TRAINED = ("model.safetensors", "history.csv", "run.json")
+"""What a training leaves, in the order in which the others read it."""
+SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "svg")}
+
+Settings = dict[str, Any]
+Reads = dict[str, str | list[str]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing that a workflow runs."""
+
+    stage: str
+    """Its rule and verb."""
+    names: dict[str, Any]
+    """The wildcards of its rule."""
+    settings: Settings
+    """All that its result may depend on, beside the files that it reads; with the stage's version."""
+    reads: Reads
+    """Name of an input of the rule -> file or files."""
+    writes: tuple[str, ...]
+    recipes: tuple[StatedRecipe, ...] = ()
+    """Of the phases that it trains: what it asks of a cluster."""
+
+    @property
+    def record(self) -> str:
+        """The one of its files that tells what made it: run.json of a training, a json beside an analysis' rows."""
+        return next(file for file in self.writes if file.endswith(".json"))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job as its stage's own function makes it."""
+
+    settings: Settings
+    reads: Reads
+    writes: Iterable[str]
+    recipes: tuple[StatedRecipe, ...] = ()
+
+
+class Jobs:
+    """All jobs of a study, by stage and names."""
+
+    def __init__(self, study: Study, runs: Runs) -> None:
+        self.study, self.runs = study, runs
+        self.stages: dict[str, Callable[..., Draft]] = {
+            "prepare": self._prepare,
+            "weights": self._weights,
+            "pretrain": self._pretrain,
+            "train": self._train,
+            "predict": self._predict,
+            "count_flops": self._count_flops,
+            "calibrate": self._calibrate,
+            "evaluate": self._evaluate,
+            "analyse": self._analyse,
+            "table": self._table,
+            "figure": self._figure,
+            "card": self._card,
+        }
+
+    @cache  # noqa: B019 (one study lives as long as its process)
+    def job(self, stage: str, **names: Any) -> Job:
+        """One job.
+
+        Raises:
+            StudyError: when it is of something that the study does not hold.
+        """
+        told = self.stages[stage](**names)
+        settings = told.settings | {"version": VERSIONS[stage]}
+        return Job(stage, names, settings, told.reads, tuple(told.writes), told.recipes)
+
+    def all(self) -> Iterable[Job]:
+        """Every job that the tables, figures and card need, in the order of the stages."""
+        shown = [self.runs.experiment(name) for name in self.runs.shown]
+        for dataset in dict.fromkeys(entry.dataset for entry in shown):
+            yield self.job("prepare", dataset=dataset)
+        for weights in dict.fromkeys(self.study.backbones[entry.backbone].weights for entry in shown):
+            if weights is not None:
+                yield self.job("weights", weights=weights)
+        yield from self.trainings(self.runs.shown)
+        for experiment in self.runs.shown:
+            yield self.job("count_flops", experiment=experiment)
+            for names in self.runs.of(experiment):
+                yield from (self.job(stage, **names) for stage in ("predict", "calibrate", "evaluate"))
+        yield from self.analyses()
+        for name, kinds in self.runs.artefacts.items():
+            yield from (self.job(kind.removesuffix("s"), name=name) for kind in kinds)
+        yield self.job("card")
+
+    def trainings(self, experiments: Iterable[str]) -> list[Job]:
+        """Every training of some expanded experiments; phase 1, which they may share, once and before the others."""
+        first, then = {}, []
+        for names in (names for experiment in experiments for names in self.runs.of(experiment)):
+            if phase_1 := self.runs.pretrained(names["experiment"], names["regime"]):
+                job = self.job("pretrain", **phase_1, seed=names["seed"])
+                first[job.writes] = job
+            then.append(self.job("train", **names))
+        return [*first.values(), *then]
+
+    def analyses(self) -> list[Job]:
+        """Every analysis whose rows some table or figure draws."""
+        drawn = {
+            (what, experiment, unit): None
+            for name, kinds in self.runs.artefacts.items()
+            for kind in kinds
+            if (what := self.runs.read_by(kind, name)) in self.study.analyses
+            for experiment in self.runs.drawn(kind, name)
+            for unit in self.runs.units(what, experiment)
+        }
+        return [self.job("analyse", analysis=what, experiment=name, unit=unit) for what, name, unit in drawn]
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _made(self, folder: str, *files: str) -> list[str]:
+        """Files of a folder below the output."""
+        return [f"{self.study.output}/{folder}/{file}" for file in files]
+
+    def _data(self, dataset: str) -> Reads:
+        known("dataset", dataset, list(self.study.datasets))
+        folder = f"{self.study.data}/{dataset}"
+        return {"manifest": f"{folder}/manifest.json", "splits": f"{folder}/splits.json", "arrays": f"{folder}/arrays"}
+
+    def _pretrained_weights(self, backbone: str) -> list[str]:
+        entry = self.runs.from_weights(backbone)
+        files = ("model.safetensors", "manifest.json")
+        return [] if entry is None else [f"{self.study.data}/weights/{entry.weights}/{file}" for file in files]
+
+    # -- steps 1 to 3 -------------------------------------------------------------------------------------------------
+
+    def _prepare(self, dataset: str) -> Draft:
+        reads = self._data(dataset)
+        folder = f"{self.study.data}/{dataset}"
+        writes = [str(reads[name]) for name in ("manifest", "splits", "arrays")] + [f"{folder}/SHA256SUMS"]
+        return Draft(self.study.datasets[dataset].told(dataset), {}, writes)
+
+    def _weights(self, weights: str) -> Draft:
+        known("weights", weights, list(self.study.weights))
+        folder = f"{self.study.data}/weights/{weights}"
+        settings = {"weights": weights, **self.study.weights[weights].model_dump()}
+        return Draft(settings, {}, [f"{folder}/model.safetensors", f"{folder}/manifest.json"])
+
+    def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: Any) -> Draft:
+        reads = self._data(dataset) | {"weights": self._pretrained_weights(backbone)}
+        known("recipe", recipe, list(self.study.recipes))
+        network = self.study.datasets[dataset].task | {"backbone": self._backbone(backbone)}
+        phases = [{"phase": "backbone", "recipe": self.study.recipes[recipe].science()}]
+        settings = {"network": network, "phases": phases, "seed": int(seed), **self.initial(backbone)}
+        folder = BACKBONE.format(dataset=dataset, backbone=backbone, recipe=recipe, seed=seed)
+        return Draft(settings, reads, self._made(folder, *TRAINED), (self.study.recipes[recipe],))
+
+    def _train(self, experiment: str, regime: str, seed: Any) -> Draft:
+        entry = self.runs.experiment(experiment)
+        phase_1, phases = self.runs.pretrained(experiment, regime), self.study.later_phases(regime, entry)
+        recipes = tuple(self.study.recipes[entry.recipes[phase]] for phase in phases)
+        told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
+        settings = {"network": self.network(experiment), "phases": told, "seed": int(seed)}
+        reads = self._data(entry.dataset) | {"backbone": [], "weights": []}
+        if phase_1 is None:
+            settings |= {"start": "scratch"} | self.initial(entry.backbone)
+            reads["weights"] = self._pretrained_weights(entry.backbone)
+        else:
+            first = self.job("pretrain", **phase_1, seed=int(seed))
+            settings["start"] = digest({key: value for key, value in first.settings.items() if key != "version"})
+            reads["backbone"] = list(first.writes)
+        folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
+        return Draft(settings, reads, self._made(folder, *TRAINED), recipes)
+
+    def network(self, experiment: str) -> Settings:
+        """What a network is built from."""
+        entry = self.runs.experiment(experiment)
+        return self.runs.dataset(experiment).task | {
+            "backbone": self._backbone(entry.backbone),
+            "method": self.study.methods[entry.method].model_dump(),
+            "placement": self.study.placements[entry.placement].told(self.study.backbones[entry.backbone].n_blocks),
+        }
+
+    def _backbone(self, name: str) -> Settings:
+        known("backbone", name, list(self.study.backbones))
+        return self.study.backbones[name].model_dump(exclude={"weights", "classifier"})
+
+    def initial(self, backbone: str) -> Settings:
+        """What a training has to know of the pretrained weights that it starts from; nothing where there are none."""
+        entry = self.runs.from_weights(backbone)
+        if entry is None:
+            return {}
+        return {"weights": self._weights(str(entry.weights)).settings | {"classifier": entry.classifier}}
+
+    # -- steps 4 to 7 -------------------------------------------------------------------------------------------------
+
+    def _predict(self, experiment: str, regime: str, seed: Any) -> Draft:
+        folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
+        (model,) = self._made(folder, "model.safetensors")
+        reads = self._data(self.runs.experiment(experiment).dataset) | {"model": model}
+        settings = {"network": self.network(experiment)}
+        return Draft(settings, reads, self._made(folder, "predictions.safetensors"))
+
+    def _count_flops(self, experiment: str) -> Draft:
+        reads = self._data(self.runs.experiment(experiment).dataset)
+        return Draft({"network": self.network(experiment)}, reads, self._made("costs", f"{experiment}.json"))
+
+    def _numbers(self, experiment: str, regime: str, seed: Any, *reads: str) -> tuple[str, Reads]:
+        """Folder of a run, and those of its files that are read, with the costs."""
+        folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
+        (costs,) = self._made("costs", f"{experiment}.json")
+        found: Reads = {"costs": costs}
+        return folder, found | {
+            file.partition(".")[0]: path for file, path in zip(reads, self._made(folder, *reads), strict=True)
+        }
+
+    def _calibrate(self, experiment: str, regime: str, seed: Any) -> Draft:
+        folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors")
+        criteria = self.study.criteria(self.runs.experiment(experiment))
+        settings = {"protocols": self.study.protocols, "criteria": criteria, "budgets": self.study.budgets}
+        settings["task"] = self.runs.dataset(experiment).task
+        return Draft(settings, reads, self._made(folder, "thresholds.json"))
+
+    def _evaluate(self, experiment: str, regime: str, seed: Any) -> Draft:
+        folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors", "thresholds.json")
+        identity = self.runs.identity(experiment) | {"regime": regime, "seed": int(seed)}
+        settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
+        return Draft(settings, reads, self._made(folder, "rows.csv"))
+
+    # -- steps 8 and 9 ------------------------------------------------------------------------------------------------
+
+    def _analyse(self, analysis: str, experiment: str, unit: str) -> Draft:
+        compared = self.runs.compared(analysis, experiment, unit)
+        folders = [RUN.format(experiment=experiment, regime=regime, seed=seed) for regime, seed in compared]
+        reads = self._data(self.runs.experiment(experiment).dataset)
+        reads["models"] = [file for folder in folders for file in self._made(folder, "model.safetensors")]
+        settings = {
+            "analysis": analysis,
+            "identity": self.runs.identity(experiment),
+            "network": self.network(experiment),
+            "options": self.study.analyses[analysis],
+            "runs": [{"regime": regime, "seed": seed} for regime, seed in compared],
+        }
+        place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
+        return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
+
+    def _criterion(self, experiment: str) -> str:
+        return self.study.criterion(self.runs.experiment(experiment))
+
+    def _table(self, name: str) -> Draft:
+        return self._artefact("tables", name)
+
+    def _figure(self, name: str) -> Draft:
+        return self._artefact("figures", name)
+
+    def _artefact(self, kind: str, name: str) -> Draft:
+        drawn, what = self.runs.drawn(kind, name), self.runs.read_by(kind, name)
+        if what == "rows":
+            jobs = [self.job("evaluate", **names) for experiment in drawn for names in self.runs.of(experiment)]
+        else:
+            pairs = ((experiment, unit) for experiment in drawn for unit in self.runs.units(what, experiment))
+            jobs = [self.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]
+        regimes = dict.fromkeys(regime for each in drawn for regime in self.runs.experiment(each).regimes)
+        told = {
+            "name": name,
+            "experiments": [self.runs.identity(each) | {"criterion": self._criterion(each)} for each in drawn],
+            "regimes": list(regimes),
+            "options": self.runs.artefact(kind, name).options,
+        }
+        files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
+        return Draft(told, {"rows": [job.writes[0] for job in jobs]}, self._made(kind, *files))
+
+    # -- step 10 ------------------------------------------------------------------------------------------------------
+
+    def _card(self) -> Draft:
+        """What the card is made from: records and costs of what is shown, and settings that repeat nothing: they go
+        through a command line, which a study of hundreds of trainings must not overflow."""
+        study, runs = self.study, self.runs
+        entries = {name: runs.experiment(name) for name in runs.shown}
+        trainings, analyses = self.trainings(runs.shown), self.analyses()
+        experiments = []
+        for name, entry in entries.items():
+            phases = dict.fromkeys(
+                phase
+                for regime in entry.regimes
+                for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
+            )
+            told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | self.initial(
+                entry.backbone
+            )
+            told["recipes"] = {phase: recipe for phase, recipe in entry.recipes.items() if phase in phases}
+            told |= {"name": name, "seeds": runs.seeds(name), "network": self.network(name)}
+            experiments.append(told | {"criteria": study.criteria(entry)})
+        regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
+        recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
+        datasets = dict.fromkeys(entry.dataset for entry in entries.values())
+        settings = {
+            "experiments": experiments,
+            "regimes": {name: study.regimes[name] for name in regimes},
+            "trainings": self._recorded(trainings),
+            "recipes": {
+                name: {"values": study.recipes[name].science(), "origin": study.recipes[name].origin}
+                for name in recipes
+            },
+            "budgets": study.budgets,
+            "protocols": study.protocols,
+            "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
+            "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
+            "datasets": {name: self.job("prepare", dataset=name).settings for name in datasets},
+        }
+        costs = [self.job("count_flops", experiment=name).record for name in entries]
+        small = [str(self.job("prepare", dataset=name).writes[index]) for name in datasets for index in (0, 1)]
+        records = [*small, *costs, *(job.record for job in (*trainings, *analyses))]
+        return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
+
+    def _recorded(self, trainings: list[Job]) -> list[Settings]:
+        """Trainings as the card looks for their records: those that differ in their seed alone are one entry."""
+        found: dict[str, Settings] = {}
+        for job in trainings:
+            experiment, regime = job.names.get("experiment", ""), job.names.get("regime", "")
+            place = job.record.removeprefix(f"{self.study.output}/").rsplit("/", 2)[0]
+            entry = self.runs.experiment(experiment) if experiment else None
+            phase_1 = entry is not None and self.runs.pretrained(experiment, regime)
+            told = {
+                "stage": job.stage,
+                "place": place,
+                "experiment": experiment,
+                "regime": regime,
+                "dataset": entry.dataset if entry else job.names["dataset"],
+                "backbone": entry.backbone if entry else job.names["backbone"],
+                "phases": [
+                    [phase["phase"], entry.recipes[phase["phase"]] if entry else job.names["recipe"]]
+                    for phase in job.settings["phases"]
+                ],
+                "shared": ["backbone"] if phase_1 else [],
+                "seeds": [],
+            }
+            found.setdefault(place, told)["seeds"].append(job.names["seed"])
+        return list(found.values())
