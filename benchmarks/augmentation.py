@@ -22,37 +22,35 @@ from torchvision.transforms import v2
 from manyexits.batches import augment
 from manyexits.data.images import Images
 from manyexits.files import provenance
+from manyexits.study.recipe import Recipe
 
 BATCH, BATCHES, ROUNDS = 128, 4, 15
 MEAN, STD = (0.5, 0.48, 0.44), (0.27, 0.26, 0.28)
-OFF = {"crop_padding": 0, "flip": False, "rotation": 0.0, "contrast": 0.0, "trivial_augment": False, "erasing": 0.0}
-RECIPES: dict[str, tuple[int, dict[str, Any]]] = {
-    "CIFAR-100, 32 px: crop with padding 4, flip": (
-        32,
-        OFF | {"crop_padding": 4, "flip": True},
-    ),
+PLAIN: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "batch": BATCH, "epochs": 1, "patience": 1}
+RECIPES = {
+    "CIFAR-100, 32 px: crop with padding 4, flip": (32, Recipe(**PLAIN, crop_padding=4, flip=True)),
     "Tiny ImageNet, 64 px: crop with padding 8, TrivialAugmentWide, erasing .1": (
         64,
-        OFF | {"crop_padding": 8, "trivial_augment": True, "erasing": 0.1},
+        Recipe(**PLAIN, crop_padding=8, trivial_augment=True, erasing=0.1),
     ),
 }
 
 
-def usual(module: Any, recipe: dict[str, Any], size: int) -> Callable[[Image.Image], Tensor]:
+def usual(module: Any, recipe: Recipe, size: int) -> Callable[[Image.Image], Tensor]:
     """The recipe as torchvision's transforms of one PIL image, of version 1 or 2."""
-    steps = [module.RandomCrop(size, padding=recipe["crop_padding"])]
-    if recipe["flip"]:
+    steps = [module.RandomCrop(size, padding=recipe.crop_padding)]
+    if recipe.flip:
         steps.append(module.RandomHorizontalFlip())
-    if recipe["trivial_augment"]:
+    if recipe.trivial_augment:
         steps.append(module.TrivialAugmentWide())
     steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)] if module is v2 else [transforms.ToTensor()]
     steps.append(module.Normalize(MEAN, STD))
-    if recipe["erasing"]:
-        steps.append(module.RandomErasing(recipe["erasing"]))
+    if recipe.erasing:
+        steps.append(module.RandomErasing(recipe.erasing))
     return module.Compose(steps)
 
 
-def rates(size: int, recipe: dict[str, Any]) -> dict[str, float]:
+def rates(size: int, recipe: Recipe) -> dict[str, float]:
     """Images per second of each way."""
     generator = np.random.default_rng(42)
     n = 4096
@@ -63,7 +61,7 @@ def rates(size: int, recipe: dict[str, Any]) -> dict[str, float]:
     def batched(positions: np.ndarray) -> Tensor:
         draws = augment.draw(recipe, generator, BATCH, (size, size))
         raw, _ = images.take(positions)
-        return augment.apply(torch.from_numpy(raw), draws, recipe["crop_padding"], mean, std)
+        return augment.apply(torch.from_numpy(raw), draws, recipe.crop_padding, mean, std)
 
     def one_by_one(module: Any) -> Callable[[np.ndarray], Tensor]:
         transform = usual(module, recipe, size)

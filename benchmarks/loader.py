@@ -19,14 +19,15 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
+from manyexits.batches.views import Views, blanks
 from manyexits.data import prepared
-from manyexits.data.raw import Part, Raw
+from manyexits.data.images import Request
+from manyexits.data.raw import Raw, RawPart
 from manyexits.files import provenance
 from manyexits.models import build
 from manyexits.models.cost import count_network
-from manyexits.models.methods import sdn
 from manyexits.study.recipe import Recipe
-from manyexits.training.phase import Phase
+from manyexits.training.phase import Phase, Told
 
 N, PIXELS, BATCH, ROUNDS = 50_000, 64, 64, 3
 NETWORK = {
@@ -43,8 +44,8 @@ def made(folder: Path) -> None:
     """A prepared dataset of random bytes."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (N, PIXELS, PIXELS, 3), dtype=np.uint8)
-    test = Part(images[:100], np.arange(100) % 10)
-    prepared.write(Raw(Part(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
+    test = RawPart(images[:100], np.arange(100) % 10)
+    prepared.write(Raw(RawPart(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
 
 
 def photographs(root: Path, folder: Path) -> None:
@@ -62,12 +63,10 @@ def photographs(root: Path, folder: Path) -> None:
 
 def phase_of(folder: Path, workers: int, **recipe: Any) -> Phase:
     """ResNet-20 in its phase `all` on a prepared dataset."""
-    stated = STATED | recipe
-    science = Recipe.model_validate(stated | {"origin": dict.fromkeys(stated, "O")}).science()
-    data = prepared.read(folder, workers)
-    model = build.network(NETWORK, data.shape, 1)
-    settings = {"phases": [{"phase": "all", "recipe": science}], "seed": 1}
-    return Phase(model, sdn.loss, count_network(model, data.shape), settings, 0, data, Accelerator(cpu=True))
+    data, accelerator = prepared.read(folder, workers), Accelerator(cpu=True)
+    model = build.network(NETWORK, blanks(data), 1)
+    told, views = Told("all", Recipe.model_validate(STATED | recipe)), Views(data, accelerator.device)
+    return Phase(model, count_network(model, blanks(data)), told, (1, 0), views, accelerator)
 
 
 def rate(work: Callable[[], Iterator[Any]], steps: int) -> float:
@@ -95,19 +94,22 @@ def main() -> None:
         photographs(Path(folder) / "photographs", Path(folder) / "index")
         decoding = phase_of(Path(folder) / "index", hardware["cores"], resized_crop=0.3, flip=True)
 
-        def augmented() -> Iterator[Any]:
-            for plan, batches in phase.steps_of(1, 0):
-                yield phase.inputs(plan, batches[0], phase.positions(0))
+        def read(of: Phase) -> Iterator[Any]:
+            """The images of an epoch's steps as the feed asks for them."""
+            order = np.random.default_rng(0).permutation(len(of.feed.split))
+            wanted = (order[begin : begin + BATCH] for begin in range(0, len(order) - BATCH, BATCH))
+            boxes = np.tile(np.array([20, 20, 300, 300]), (BATCH, 1)) if of.feed.split.decoded else None
+            return of.feed.split.read(Request(chosen, boxes) for chosen in wanted)
 
         def trained() -> Iterator[Any]:
-            for plan, batches in phase.steps_of(1, 0):
-                yield phase.step(plan, batches, 1)
+            for step, slices in enumerate(phase.feed.epoch(1)):
+                yield phase.step(slices, 1, step)
 
         training = rate(trained, 10)
         ways = {
-            "reading": rate(lambda: phase.steps_of(1, 0), 200),
-            "reading and augmentation": rate(augmented, 100),
-            f"decoding in {hardware['cores']} workers": rate(lambda: decoding.steps_of(1, 0), 20),
+            "reading": rate(lambda: read(phase), 200),
+            "reading and augmentation": rate(lambda: phase.feed.epoch(1), 100),
+            f"decoding in {hardware['cores']} workers": rate(lambda: read(decoding), 20),
         }
         print(f"training: {training:,.0f} images/s on {torch.get_num_threads()} threads")
         for way, value in ways.items():

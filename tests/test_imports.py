@@ -108,6 +108,12 @@ def test_tables_and_figures_import_no_torch():
     assert not loaded(light) & HEAVY
 
 
+def test_a_class_name_stands_for_one_class():
+    trees = [ast.parse(path.read_text()) for path in FILES]
+    names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert not sorted({name for name in names if names.count(name) > 1})
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_files_and_functions_stay_short(path):
     text = path.read_text()

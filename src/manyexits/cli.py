@@ -1,4 +1,4 @@
-"""The command line: one verb per rule, and those for people (people.py). Heavy imports stand inside the verbs."""
+"""The command line: one verb per rule, and those for people (commands). Heavy imports stand inside the verbs."""
 
 import argparse
 import json
@@ -112,7 +112,7 @@ def predict(chosen: argparse.Namespace) -> None:
     network.load_weights(chosen.weights, model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
-    views, asked, by_split = Views(data, device), task.of(data.task), {}
+    views, by_split = Views(data, device), {}
     for name, split in (("validation", data.validation), ("test", data.test)):
         _, _, outputs = measure.measure(model, views, split, collect=True)
         assert outputs is not None

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import train_test_split
 
 from manyexits.data import prepared as dataset
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 from manyexits.files import atomic
 
 SETTINGS = {
@@ -63,7 +63,7 @@ def copied(prepared, tmp_path):
 
 
 def raw_of(train, test=None, names="abcd"):
-    return Raw(Part(*train), Part(*(test or TEST)), list(names), "made by the test", "none")
+    return Raw(RawPart(*train), RawPart(*(test or TEST)), list(names), "made by the test", "none")
 
 
 def splits_of(folder):
@@ -202,7 +202,7 @@ def test_mean_and_deviation_are_those_of_the_training_split(prepared):
 @given(arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4), st.just(3))))
 def test_channel_statistics_are_those_of_numpy(images):
     chosen = np.arange(0, len(images), 2)
-    mean, std = Part(images, np.zeros(len(images), dtype=np.int64)).statistics(chosen)
+    mean, std = RawPart(images, np.zeros(len(images), dtype=np.int64)).statistics(chosen)
     pixels = images[chosen].astype(np.float64) / 255
     np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)), atol=1e-7)
     np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=2e-6)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from manyexits.exits import calibrate, criteria
-from manyexits.exits.calibrate import Scored, geometric, outcome, paper_thresholds, sweep, told, understood
-from manyexits.exits.policies import exit_index
+from manyexits.exits.calibrate import Scored, geometric, outcome, paper_thresholds, sweep
+from manyexits.exits.policies import Policy, exit_index, told, understood
 from manyexits.exits.task import Task
 
 quick = settings(max_examples=50, deadline=None)
@@ -447,3 +447,18 @@ def test_sums_of_squares_are_means_over_samples():
     swept = sweep(np.array([[0.5, 1.0], [0.7, 1.0]]), gain, np.array([1, 2]))
     assert swept.threshold.tolist() == [-math.inf, 0.5, 0.7]
     assert swept.score.tolist() == [-(1 + 9) / 2, -(0 + 9) / 2, -(0 + 4) / 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "thresholds"),
+    [
+        ({"criterion": "confidence", "thresholds": [0.5, "nobody"]}, (0.5, math.inf)),
+        ({"criterion": "entropy", "thresholds": ["everybody", 0.25]}, (math.inf, 0.25)),
+        ({"criterion": "patience", "thresholds": [2.0, 2.0]}, (2.0, 2.0)),
+    ],
+)
+def test_a_cell_of_thresholds_is_a_policy(cell, thresholds):
+    policy = Policy.of({"budget": 0.5, "inclusive": False} | cell, Task("classification", 3))
+    assert policy.thresholds == thresholds
+    with pytest.raises(ValueError, match=r"no threshold meets the budget 0\.5"):
+        Policy.of({"budget": 0.5, "inclusive": False} | cell | {"thresholds": None}, Task("classification", 3))

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -140,11 +141,19 @@ def test_agreement_is_minus_the_widest_of_the_last_gaps(data, patience):
 @pytest.mark.parametrize("patience", [1, 2])
 def test_answers_that_are_no_numbers_never_leave(patience):
     given_ = np.array([[math.nan, 1, 1, math.nan, math.nan]])
-    for found in (
-        criteria.certainties(scan("patience"), given_)[0],
-        criteria.certainties(scan("agreement", SCORES, 5, patience), given_)[0],
-    ):
-        assert not (found[[0, 3, 4]] > -math.inf).any()
+    found = criteria.certainties(scan("agreement", SCORES, 5, patience), given_)[0]
+    assert not (found[[0, 3, 4]] > -math.inf).any()
+
+
+def test_outputs_that_are_no_numbers_give_no_answer_and_have_no_patience():
+    task = Task("classification", 2)
+    outputs = np.array([[math.nan, 0.0], [0.0, math.nan], [1.0, 0.0], [0.0, 1.0]])
+    answers = task.answers(outputs)
+    assert answers.tolist() == [-1, -1, 0, 1]
+    assert torch.equal(task.answers(torch.from_numpy(outputs)), torch.from_numpy(answers))
+    found = criteria.certainties(scan("patience"), np.array([[-1, -1, 0, 0], [1, 1, -1, 1]]))
+    assert np.isnan(found).tolist() == [[True, True, False, False], [False, False, True, False]]
+    assert (found[0, 2:].tolist(), found[1, [0, 1, 3]].tolist()) == ([1, 2], [1, 2, 1])
 
 
 def test_the_points_that_the_protocol_paper_tries():

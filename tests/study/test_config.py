@@ -235,3 +235,114 @@ def test_analyses_are_checked(raw, analysis, options, message):
 def test_impossible_networks_are_refused(raw, change):
     raw["backbones"]["tiny"] |= change
     assert refused(raw).startswith("backbones.tiny.")
+
+
+def as_scores(raw):
+    """The small study with a regression."""
+    raw["datasets"]["digits"] = {"source": "digits", "scores": [0, 9]}
+    raw["analyses"], raw["figures"] = {}, {}
+    return raw
+
+
+def test_a_dataset_of_scores_is_a_regression_read_under_agreement(raw):
+    plan = load(as_scores(raw))
+    assert plan.study.criteria(plan.runs.experiment("small")) == ["agreement"]
+    told = plan.job("train", experiment="small", regime="joint", seed=1).settings["network"]
+    assert told["scores"] == [0, 9]
+    assert "classes" not in told
+    told = plan.job("table", name="table1").settings["experiments"][0]
+    assert (told["criterion"], told["metric"]) == ("agreement", "spearman")
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"source": "digits"}, "either 'classes', for classification, or 'scores', for regression"),
+        ({"source": "digits", "classes": 10, "scores": [0, 9]}, "either 'classes', for classification, or 'scores'"),
+        ({"source": "digits", "scores": [9, 0]}, "must rise"),
+        ({"source": "digits", "scores": [0, float("inf")]}, "datasets.digits.scores.1: "),
+    ],
+)
+def test_labels_are_classes_or_scores(raw, entry, sentence):
+    raw["datasets"]["digits"] = entry
+    assert sentence in refused(raw)
+
+
+@pytest.mark.parametrize("criterion", ["confidence", "entropy", "patience"])
+def test_a_criterion_that_is_not_defined_for_a_task_is_refused(raw, criterion):
+    as_scores(raw)["experiments"]["small"]["criteria"] = [criterion]
+    assert f"experiments.small.criteria: '{criterion}' is not defined for regression" in refused(raw)
+
+
+def test_label_smoothing_of_scores_is_refused(raw):
+    as_scores(raw)["recipes"]["quick"] |= {"label_smoothing": 0.1}
+    raw["recipes"]["quick"]["origin"]["label_smoothing"] = "O"
+    assert "experiments.small.recipes.backbone: label_smoothing of 'quick' spreads targets over classes" in refused(raw)
+
+
+def test_an_analysis_that_is_not_defined_for_a_task_is_refused(raw):
+    analyses, figures = raw["analyses"], raw["figures"]
+    as_scores(raw) | {}
+    raw["analyses"], raw["figures"] = analyses, figures
+    assert refused(raw) == "figures.fig3: mode_connectivity is not defined for regression; leave small out"
+
+
+def test_the_method_that_leaves_by_a_criterion_asks_for_it(raw):
+    raw["methods"]["pbee"] = {"kind": "pbee"}
+    raw["experiments"]["small"]["method"] = "pbee"
+    assert refused(raw) == "experiments.small.criteria: the method 'pbee' leaves by patience; add it"
+
+
+def test_a_method_with_a_phase_of_its_own_asks_for_its_recipe(raw):
+    raw["methods"]["ztw"] = {"kind": "ztw"}
+    raw["experiments"]["small"]["method"] = "ztw"
+    assert "regime disjoint needs a recipe for the phase ensemble" in refused(raw)
+    raw["experiments"]["small"]["recipes"] = "quick"  # one for all, that of the method too
+    phases = load(raw).job("train", experiment="small", regime="disjoint", seed=1).settings["phases"]
+    assert [told["phase"] for told in phases] == ["heads", "ensemble"]
+
+
+def test_a_recipe_for_a_phase_that_does_not_exist_is_refused(raw):
+    raw["experiments"]["small"]["recipes"]["haeds"] = "quick"
+    assert "experiments.small.recipes: there is no 'haeds'; valid names: heads" in refused(raw)
+
+
+@pytest.mark.parametrize("placement", [{"every": 2}, {"every": 5}])
+def test_a_placement_that_leaves_one_exit_is_refused(raw, placement):
+    raw["placements"]["first"] = placement
+    raw["experiments"]["small"]["placement"] = "first"
+    assert "'first' puts no head on the 2 blocks of 'tiny', which leaves one exit" in refused(raw)
+
+
+def test_a_backbone_of_one_block_is_refused(raw):
+    raw["backbones"]["tiny"]["groups"] = [1]
+    assert "puts no head on the 1 blocks of 'tiny'" in refused(raw)
+
+
+def test_all_experiments_are_drawn_in_their_order(raw):
+    raw["backbones"]["tiny2"] = dict(raw["backbones"]["tiny"], width=8)
+    raw["experiments"]["other"] = {"extends": "small", "backbone": "tiny2"}
+    raw["tables"]["table1"]["experiments"] = "all"
+    assert load(raw).runs.drawn("tables", "table1") == ["small", "other"]
+
+
+@pytest.mark.parametrize("given", ["al", "small"])
+def test_an_artefact_lists_experiments_or_says_all(raw, given):
+    raw["tables"]["table1"]["experiments"] = given
+    assert refused(raw) == f"tables.table1.experiments: list experiments, as in [{given}], or write all"
+
+
+def test_what_no_artefact_draws_is_not_built(raw):
+    raw["backbones"]["tiny2"] = dict(raw["backbones"]["tiny"], width=8)
+    raw["datasets"]["cifar"] = {"source": "cifar100", "classes": 100}
+    raw["experiments"]["other"] = {"extends": "small", "backbone": "tiny2", "dataset": "cifar"}
+    plan = load(raw)
+    assert plan.runs.shown == ["small"]
+    assert {job.names.get("dataset") for job in plan.of("prepare")} == {"digits"}
+    assert plan.job("train", experiment="other", regime="joint", seed=1).recipes  # but there by its name
+
+
+@pytest.mark.parametrize(("stage", "names"), [("table", {"name": "tabel1"}), ("figure", {"name": "table1"})])
+def test_an_artefact_that_does_not_exist_lists_those_that_do(raw, stage, names):
+    with pytest.raises(StudyError, match=r"there is no '.*'; valid names: "):
+        load(raw).job(stage, **names)

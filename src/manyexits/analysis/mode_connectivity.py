@@ -18,6 +18,7 @@ from manyexits.models.measure import measure
 from manyexits.models.network import MultiExit
 
 PAIRS = True
+TASKS = ("classification",)
 COLUMNS = (
     "part",
     "first",

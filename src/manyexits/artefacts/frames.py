@@ -10,6 +10,10 @@ from manyexits.files import rows
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
+MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 100)"}
+"""Metric -> how people read it."""
+
+
 def read(reads: str, paths: list[Path]) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from manyexits.study.plan import Plan
 
-RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv")
-PHASE_1 = ("run.json", "history.csv")
+KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv")
+KEPT_PHASE_1 = ("run.json", "history.csv")
 """What is kept of a training; weights and predictions are not."""
 LARGEST = 1_000_000
 """Bytes of the largest file that is taken."""
@@ -33,7 +33,7 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
     single += [Path(file) for job in plan.of("analyse") for file in job.writes]
     for job in plan.of("pretrain", "train"):
         record = Path(job.record)
-        kept = [record.with_name(name) for name in (RUN if job.stage == "train" else PHASE_1)]
+        kept = [record.with_name(name) for name in (KEPT_RUN if job.stage == "train" else KEPT_PHASE_1)]
         complete = all(each.exists() for each in kept)
         (finished if complete else unfinished).append(plan.below(str(record.parent)))
         single += kept if complete else []

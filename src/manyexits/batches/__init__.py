@@ -1,1 +1,1 @@
-"""Images as a step of training sees them: drawn by counters, cut, augmented and mixed as batches on the device."""
+"""Samples as a step of training sees them: drawn by counters, cut, augmented and mixed as batches on the device."""

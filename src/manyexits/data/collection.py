@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from manyexits.data.archives import Members
 from manyexits.data.images import Files
 from manyexits.data.photographs import SUFFIXES, UNREADABLE, View, opened, view
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 
 Store = Literal["arrays", "index"]
 Damaged = Literal["refuse", "skip"]
@@ -26,7 +26,7 @@ Damaged = Literal["refuse", "skip"]
 
 @runtime_checkable
 class Photographs(Protocol):
-    """Encoded photographs by their names: `sources.Members`, `hub.Hub`."""
+    """Encoded photographs by their names: `archives.Members`, `hub.Hub`."""
 
     path: Path
     """Folder or archive that they lie in."""
@@ -139,7 +139,9 @@ def collect(
     return Raw(train_part, test_part, class_names, members.describe(), licence, sorted(unread | more))
 
 
-def _part(members: Photographs, listed: Listed, pixels: int, store: Store, workers: int) -> tuple[Part, dict[str, str]]:
+def _part(
+    members: Photographs, listed: Listed, pixels: int, store: Store, workers: int
+) -> tuple[RawPart, dict[str, str]]:
     """One part of a dataset, and what is wrong with photographs that cannot be read, by name."""
     n = len(listed.names)
     place = {name: index for index, name in enumerate(listed.names)}
@@ -160,9 +162,9 @@ def _part(members: Photographs, listed: Listed, pixels: int, store: Store, worke
     listed, moments = listed.at(kept), moments[kept]
     digest = hashlib.sha256(b"".join(digests[index] for index in kept)).hexdigest()
     if store == "arrays":
-        return Part(views[kept] if unread else views, listed.labels, moments, digest), unread
+        return RawPart(views[kept] if unread else views, listed.labels, moments, digest), unread
     names = np.array([name.encode() for name in listed.names])
-    return Part(Files(members.path.resolve(), names, sizes[kept], pixels), listed.labels, moments, digest), unread
+    return RawPart(Files(members.path.resolve(), names, sizes[kept], pixels), listed.labels, moments, digest), unread
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from manyexits.data.collection import Listed
 from manyexits.data.images import shard, stored
 from manyexits.data.photographs import UNREADABLE, opened
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 
 
 class Hub:
@@ -104,7 +104,7 @@ class Hub:
         train, test = (self._part(split, view) for split in (self.train, self.test))
         return Raw(train, test, self.class_names, self.describe(), licence)
 
-    def _part(self, listed: Listed, view: Callable[[Image.Image], np.ndarray]) -> Part:
+    def _part(self, listed: Listed, view: Callable[[Image.Image], np.ndarray]) -> RawPart:
         try:
             images = [view(opened(self.read(name))) for name in listed.names]
         except UNREADABLE as error:
@@ -112,4 +112,4 @@ class Hub:
         shapes = {each.shape for each in images}
         if len(shapes) != 1:
             raise self.unfit(f"has images of {len(shapes)} sizes")
-        return Part(np.stack(images), listed.labels)
+        return RawPart(np.stack(images), listed.labels)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Float64, Int, Int64, UInt8
 
 from manyexits.data import photographs
 
-Batch = tuple[UInt8[np.ndarray, "b h w 3"], Int64[np.ndarray, " b"]]
+Labels = Int64[np.ndarray, " n"] | Float64[np.ndarray, " n"]
+"""Numbers of classes, or scores."""
+Batch = tuple[UInt8[np.ndarray, "b h w 3"], Labels]
 """Images and labels."""
 
 
@@ -101,7 +103,7 @@ class Images:
     """One split: its images stay on disk until they are asked for."""
 
     images: UInt8[np.ndarray, "n h w 3"] | Files
-    labels: Int64[np.ndarray, " n"]
+    labels: Labels
     indices: Int64[np.ndarray, " m"]
     """Which of the n images belong to the split."""
     workers: int = 0

@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from manyexits.data.images import Files, Images, open_shards
-from manyexits.data.raw import Part, Raw
+from manyexits.data.images import Files, Images, Labels, open_shards
+from manyexits.data.raw import Raw, RawPart
 from manyexits.files import atomic
 from manyexits.files.provenance import sha256
 from manyexits.study import components
@@ -100,27 +100,27 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
     """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
 
     Raises:
-        ValueError: when its classes are not those of the settings, or it cannot be split.
+        ValueError: when its labels are not those of the settings, or it cannot be split.
     """
-    name = settings["dataset"]
-    found, tested = (len(np.unique(part.labels)) for part in (raw.train, raw.test))
-    if not found == settings["classes"] == len(raw.class_names):
-        raise ValueError(
-            f"datasets.{name}.classes is {settings['classes']}, but {raw.source} has training images of {found} classes"
-            f" and {len(raw.class_names)} class names; correct the key or get the complete dataset"
-        )
+    name, scores = settings["dataset"], settings.get("scores")
+    if scores is None:
+        _check_classes(raw, settings)
+    else:
+        raw = _scored(raw, name, *scores)
     train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
-    if tested != found:
+    found, tested = (len(np.unique(part.labels)) for part in (raw.train, raw.test))
+    if scores is None and tested != found:
         raise ValueError(
             f"{raw.source} has training images of {found} classes, but test images of {tested};"
             " get the complete dataset"
         )
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
+    how = "stratified by class" if scores is None else "at random"
     atomic.write_json(
         folder / "splits.json",
         {
-            "rule": "validation: a share of the training part, stratified by class (scikit-learn's train_test_split)",
+            "rule": f"validation: a share of the training part, {how} (scikit-learn's train_test_split)",
             "share": settings["validation"],
             "seed": settings["split_seed"],
             "sha256_of": "the indices as little-endian int64",
@@ -141,7 +141,7 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
             "n": {key: len(value) for key, value in labels.items()},
             "class_names": raw.class_names,
             "skipped": raw.skipped,
-            "per_class": {key: _per_class(value, settings["classes"]) for key, value in labels.items()},
+            "per_class": {key: _per_class(value, len(raw.class_names)) for key, value in labels.items()},
             "mean": settings.get("mean") or mean.tolist(),
             "std": settings.get("std") or std.tolist(),
             "photographs_sha256": {part: getattr(raw, part).sha256 for part in ("train", "test")},
@@ -152,26 +152,49 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
     atomic.write_text(folder / "SHA256SUMS", "".join(f"{sha256(folder / file)}  {file}\n" for file in listed))
 
 
-def split(
-    labels: Int64[np.ndarray, " n"], share: float, seed: int
-) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
-    """Sorted indices of the training and the validation split, stratified by class [C].
+def _check_classes(raw: Raw, settings: dict[str, Any]) -> None:
+    """Refuse classes that are not those of the settings."""
+    found = len(np.unique(raw.train.labels))
+    if not found == settings["classes"] == len(raw.class_names):
+        raise ValueError(
+            f"datasets.{settings['dataset']}.classes is {settings['classes']}, but {raw.source} has training images of"
+            f" {found} classes and {len(raw.class_names)} class names; correct the key or get the complete dataset"
+        )
+
+
+def _scored(raw: Raw, name: str, low: float, high: float) -> Raw:
+    """A dataset whose labels are scores; numbers of classes count as such."""
+    parts = [replace(part, labels=part.labels.astype(np.float64)) for part in (raw.train, raw.test)]
+    for part in parts:
+        outside = part.labels[~((part.labels >= low) & (part.labels <= high))]  # a score that is no number, too
+        if len(outside):
+            raise ValueError(
+                f"datasets.{name}.scores is [{low:g}, {high:g}], but {raw.source} has {len(outside)} other labels, the"
+                f" first is {outside[0]:g}; correct the key or get the dataset again"
+            )
+    return replace(raw, train=parts[0], test=parts[1], class_names=[])
+
+
+def split(labels: Labels, share: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+    """Sorted indices of the training and the validation split, stratified where labels are classes [C].
 
     Raises:
         ValueError: when a class has one image only, or a part would have fewer images than there are classes.
     """
     from sklearn.model_selection import train_test_split
 
+    classes = labels if np.issubdtype(labels.dtype, np.integer) else None
     try:
         train, validation = train_test_split(
-            np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
+            np.arange(len(labels)), test_size=share, stratify=classes, random_state=seed
         )
     except ValueError as error:
         counts = Counter(labels.tolist()).values()
+        of = "" if classes is None else f" of {len(counts)} classes, {min(counts)} of the rarest,"
+        how = "" if classes is None else ", stratified by class,"
         raise ValueError(
-            f"{len(labels)} training images of {len(counts)} classes, {min(counts)} of the rarest, cannot be split,"
-            f" stratified by class, into {1 - share:g} and {share:g}; change the dataset's key validation or get the"
-            " complete dataset"
+            f"{len(labels)} training images{of} cannot be split{how} into {1 - share:g} and {share:g};"
+            " change the dataset's key validation or get the complete dataset"
         ) from error
     return np.sort(train), np.sort(validation)
 
@@ -210,7 +233,7 @@ def read(folder: Path, workers: int = 0) -> Prepared:
     )
 
 
-def _write_part(folder: Path, name: str, part: Part) -> list[str]:
+def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
     """Write the training or test part; the names of its files below the prepared folder."""
     for other in ("images.npy", "files.csv"):  # of an earlier preparation, that may have had the other form
         (folder / f"{name}_{other}").unlink(missing_ok=True)

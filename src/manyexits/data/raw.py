@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from manyexits.data.images import Files
+from manyexits.data.images import Files, Labels
 
 CHUNK = 1024
 """Images whose bytes are counted at a time."""
 
 
 @dataclass(frozen=True)
-class Part:
+class RawPart:
     """The training or the test part of a dataset as it came: N images of one size, or photographs that stay files."""
 
     images: UInt8[np.ndarray, "n h w 3"] | Files
-    labels: Int64[np.ndarray, " n"]
+    labels: Labels
     moments: Int64[np.ndarray, "n 2 3"] | None = None
     """Sums of the bytes and of their squares over each photograph's evaluation view, per channel."""
     sha256: str | None = None
@@ -46,9 +46,10 @@ class Part:
 class Raw:
     """An image dataset as it came."""
 
-    train: Part
-    test: Part
+    train: RawPart
+    test: RawPart
     class_names: list[str]
+    """Empty where labels are scores."""
     source: str
     """What was read: the file's name with its checksum, the hub's id, or a package with its version."""
     licence: str

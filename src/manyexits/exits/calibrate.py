@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from manyexits.exits.criteria import Criterion
-from manyexits.exits.policies import exit_index
+from manyexits.exits.policies import exit_index, told
 
 Certain = Float[np.ndarray, "n k"]
 Gain = Float[np.ndarray, "n k"]
@@ -21,9 +21,6 @@ ExitCosts = Int[np.ndarray, " k"]
 Choices = Sequence[tuple[int, float | Float[np.ndarray, " j"]] | None]
 """For each limit the index of the scan, and one threshold or one for each early exit, on the scale of certainty;
 None where nothing fits."""
-
-WORDS = {"nobody": np.inf, "everybody": -np.inf}
-"""Thresholds that have no number, on the scale of certainty; who has no certainty (NaN, -inf) stays all the same."""
 
 
 @dataclass(frozen=True)
@@ -145,17 +142,6 @@ def choose(
             cell |= {} if scan.patience is None else {"patience": scan.patience}
         cells.append(cell)
     return cells
-
-
-def told(thresholds: Float[np.ndarray, " j"], sign: float) -> list[float | str]:
-    """Thresholds on the scale of certainty as a cell holds them: numbers in the criterion's own units, or words."""
-    words = {value: word for word, value in WORDS.items()}
-    return [words.get(t, sign * t) for t in thresholds.tolist()]
-
-
-def understood(listed: Sequence[float | str], sign: float) -> Float[np.ndarray, " j"]:
-    """What `told` wrote, on the scale of certainty again."""
-    return np.array([WORDS[t] if isinstance(t, str) else sign * t for t in listed], dtype=np.float64)
 
 
 def paper_thresholds(scan: Criterion) -> Float[np.ndarray, " t"]:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, shared, sweep, understood
+from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, shared, sweep
 from manyexits.exits.criteria import Criterion
-from manyexits.exits.policies import exit_index
+from manyexits.exits.policies import exit_index, understood
 from manyexits.exits.predict import Arrays, scored
 from manyexits.exits.task import Task
 

@@ -1,6 +1,8 @@
 """Exit rules (DEFINITIONS.md, section 7). Decisions are per sample; NaN never leaves."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,6 +10,9 @@ from jaxtyping import Bool, Float, Int
 from manyexits.exits import criteria
 from manyexits.exits.criteria import Carry
 from manyexits.exits.task import Task
+
+WORDS = {"nobody": np.inf, "everybody": -np.inf}
+"""Thresholds that have no number, on the scale of certainty; who has no certainty (NaN, -inf) stays all the same."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,20 @@ class Policy:
     """Agreement's P."""
     task: Task | None = None
     """None: classification, into as many classes as there are outputs."""
+
+    @classmethod
+    def of(cls, cell: Mapping[str, Any], task: Task) -> "Policy":
+        """The policy of a cell of thresholds.json.
+
+        Raises:
+            ValueError: when no threshold meets the cell's budget.
+        """
+        if cell["thresholds"] is None:
+            raise ValueError(f"no threshold meets the budget {cell['budget']}: it is below what the exits cost")
+        name, patience = cell["criterion"], cell.get("patience")
+        sign = criteria.one(name, task, len(cell["thresholds"]) + 1, patience).sign
+        thresholds = tuple((sign * understood(cell["thresholds"], sign)).tolist())
+        return cls(name, thresholds, cell["inclusive"], patience, task)
 
     def leaves(
         self, exit_: int, outputs: Float[np.ndarray, "b o"], carry: Carry = ()
@@ -57,3 +76,14 @@ def exit_index(
     leaves = early >= thresholds if inclusive else early > thresholds
     decided = np.concatenate([leaves, np.ones((len(certain), 1), dtype=bool)], axis=1)
     return decided.argmax(1) + 1
+
+
+def told(thresholds: Float[np.ndarray, " j"], sign: float) -> list[float | str]:
+    """Thresholds on the scale of certainty as a cell holds them: numbers in the criterion's own units, or words."""
+    words = {value: word for word, value in WORDS.items()}
+    return [words.get(t, sign * t) for t in thresholds.tolist()]
+
+
+def understood(listed: Sequence[float | str], sign: float) -> Float[np.ndarray, " j"]:
+    """What `told` wrote, on the scale of certainty again."""
+    return np.array([WORDS[t] if isinstance(t, str) else sign * t for t in listed], dtype=np.float64)

@@ -34,8 +34,11 @@ class Task:
     # `answers` and `gain` are typed Any: they take NumPy arrays, and the tensors that a training has on its device
 
     def answers(self, outputs: Any) -> Any:
-        """The class with the largest of O outputs, or the score: (..., O) -> (...)."""
-        return outputs.argmax(-1) if self.name == "classification" else outputs[..., 0]
+        """The class with the largest of O outputs, -1 where one is no number; or the score: (..., O) -> (...)."""
+        if self.name == "regression":
+            return outputs[..., 0]
+        largest, lost = outputs.argmax(-1), (outputs != outputs).any(-1)  # only NaN differs from itself
+        return largest - (largest + 1) * lost
 
     def gain(self, answers: Any, labels: Any) -> Any:
         """What each answer is worth: additive over samples, higher is better: (n, k), (n,) -> (n, k).

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +12,11 @@ from manyexits.batches.views import Blanks
 from manyexits.exits import task
 from manyexits.models.backbones import Backbone, Tap
 from manyexits.models.cost import stage_costs, states
-from manyexits.models.methods import Method
+from manyexits.models.methods import Memory, Method
 from manyexits.models.network import MultiExit
 from manyexits.study import components
 
+Built = TypeVar("Built", Backbone, Method)
 BACKBONE, EXTRAS = 0, 2**32 - 1
 """Parts of a network that are drawn from generators of their own; a head's part is its block."""
 
@@ -24,15 +25,22 @@ def backbone(settings: dict[str, Any], seed: int) -> Backbone:
     """The backbone of a network's settings, drawn from a generator of its own."""
     options = {key: value for key, value in settings["backbone"].items() if key != "family"}
     with drawn_from(seed, BACKBONE):
-        module = components.module("backbones", settings["backbone"]["family"])
-        return module.build(task.of(settings).outputs, **options)
+        return _built("backbones", settings["backbone"]["family"], Backbone, task.of(settings).outputs, options)
 
 
 def method(settings: dict[str, Any]) -> Method:
     """The method of a network's settings; one without heads needs none, and has the plain one."""
     told = settings.get("method", {"kind": "sdn"})
     options = {key: value for key, value in told.items() if key != "kind"}
-    return components.module("methods", told["kind"]).build(task.of(settings).outputs, **options)
+    return _built("methods", told["kind"], Method, task.of(settings).outputs, options)
+
+
+def _built(kind: str, name: str, what: type[Built], outputs: int, options: dict[str, Any]) -> Built:
+    """What a component's `build` returns, if that is what it should."""
+    built = components.module(kind, name).build(outputs, **options)
+    if not isinstance(built, what):
+        raise ValueError(f"{components.file(kind, name)}: build must return a {what.__name__}, not {built!r}")
+    return built
 
 
 def network(settings: dict[str, Any], blanks: Blanks, seed: int) -> MultiExit:
@@ -59,7 +67,9 @@ def network(settings: dict[str, Any], blanks: Blanks, seed: int) -> MultiExit:
             shape = shapes[block - 1]
             heads[block] = how.head(exit_, len(blocks) + 1, Tap(shape, stages.body(shape)))
     with drawn_from(seed, EXTRAS):
-        return MultiExit(stages, heads, how)
+        built = MultiExit(stages, heads, how)
+    _check_memory(built, [after[block - 1] for block in blocks], settings["method"]["kind"])
+    return built
 
 
 def place(placement: dict[str, Any], costs: Callable[[], list[int]], n_blocks: int) -> list[int]:
@@ -100,6 +110,22 @@ def _check_states(after: list[State], family: str) -> None:
                     f"part {number} of the state after block {block} of the backbone {family} has the shape"
                     f" {tuple(part.shape)} for two samples; every part of a state must be batch first"
                 )
+
+
+@torch.no_grad()
+def _check_memory(network: MultiExit, states: list[State], kind: str) -> None:
+    """Refuse a memory, of two samples, with a part that is not batch first."""
+    memory: Memory = ()
+    network.eval()
+    for exit_, state in enumerate(states, start=1):
+        _, memory = network.exit(exit_, network.read(exit_, state), memory)
+        for number, part in enumerate(memory, start=1):
+            if part.dim() == 0 or len(part) != 2:
+                raise ValueError(
+                    f"part {number} of the memory behind exit {exit_} of the method {kind} has the shape"
+                    f" {tuple(part.shape)} for two samples; every part of a memory must be batch first"
+                )
+    network.train()
 
 
 @contextmanager

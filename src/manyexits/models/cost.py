@@ -37,6 +37,7 @@ FREE = {
         " hardtanh hardtanh_ dropout batch_norm layer_norm group_norm max_pool2d avg_pool2d adaptive_avg_pool2d"
         " adaptive_max_pool2d mean sum cumsum where masked_fill expand embedding clone copy_ constant_pad_nd pad"
         " hardsigmoid hardswish hardswish_ addcmul amax linalg_vector_norm reshape_as expand_as log_softmax"
+        " eq ne lt le gt ge logical_and logical_or logical_not arange"
     ).split()
 }
 """Operators that cost nothing under the convention. fvcore itself ignores those that only reshape, slice or cast."""
@@ -58,8 +59,13 @@ class UncountedOperatorError(ValueError):
     """A module uses an operator whose cost is not known."""
 
 
-def count(module: nn.Module, *inputs: State) -> int:
+def count(module: nn.Module, *inputs: State, what: str = "") -> int:
     """FLOPs of one call of a module, for the whole batch in its inputs.
+
+    Args:
+        module: what is called.
+        inputs: of the call.
+        what: how an error calls it; its class by default.
 
     Raises:
         UncountedOperatorError: names the operator.
@@ -75,7 +81,7 @@ def count(module: nn.Module, *inputs: State) -> int:
         unknown = set(analysis.unsupported_ops())
     if unknown:
         raise UncountedOperatorError(
-            f"{type(module).__name__} uses {', '.join(sorted(unknown))}, whose cost is not known;"
+            f"{what or type(module).__name__} uses {', '.join(sorted(unknown))}, whose cost is not known;"
             " add a handler or list it as free in src/manyexits/models/cost.py"
         )
     return int(total)
@@ -196,9 +202,9 @@ def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], lis
         if block in network.blocks:
             exit_ = network.blocks.index(block) + 1
             tapped = network.read(exit_, after)
-            heads.append(count(_Exit(network, exit_), tapped, memory))
+            heads.append(count(_Exit(network, exit_), tapped, memory, what=f"exit {exit_}"))
             outputs, memory = network.exit(exit_, tapped, memory)
-            answers.append(count(_Answer(network, exit_), outputs, memory))
+            answers.append(count(_Answer(network, exit_), outputs, memory, what=f"the answer of exit {exit_}"))
     network.train(training)
     return stages, heads, answers
 

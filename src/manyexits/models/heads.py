@@ -49,7 +49,7 @@ def body(tap: Tap, depth: int = 0, hidden: int | None = None) -> tuple[nn.Sequen
     if tap.body is not None:
         if depth or hidden:
             raise ValueError("the backbone has heads of its own; remove 'depth' and 'hidden' from the method")
-        return tap.body, tap.body(torch.zeros(1, *tap.shape)).shape[1]
+        return tap.body
     if len(tap.shape) == 1:
         return tokens(tap.shape[0], depth, hidden)
     if hidden is not None:

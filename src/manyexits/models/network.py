@@ -109,6 +109,8 @@ class MultiExit(nn.Module):
             exits: from 1, rising: all that come before the last of them, or the last of all alone.
             answered: what a trained network says, instead of the exits' own outputs.
         """
+        first_to_last = tuple(range(1, exits[-1] + 1))
+        assert exits in (first_to_last, (self.n_exits,)), "an exit may need the memory of those before it"
         found: list[Tensor] = []
         memory: Memory = ()
         for exit_, tapped in zip(exits, features, strict=True):
@@ -140,7 +142,7 @@ class MultiExit(nn.Module):
         memory: Memory = ()
         carry: criteria.Carry = ()
         for exit_ in range(1, self.n_exits + 1):
-            if len(inside) == 0:
+            if len(inside) == 0 and answers is not None:
                 break
             state = self.reach(exit_, state)
             outputs, memory = self.exit(exit_, self.read(exit_, state), memory)
@@ -154,7 +156,7 @@ class MultiExit(nn.Module):
             left_at[inside[~stays].cpu().numpy()] = exit_
             inside, state, memory = inside[stays], some(state, stays), some(memory, stays)
             carry = criteria.some(carry, ~leaves)
-        assert answers is not None, "at least one sample"
+        assert answers is not None
         return answers, left_at
 
 

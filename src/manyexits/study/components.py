@@ -8,6 +8,8 @@ every component of a kind defines, and become a pydantic model. `module` alone i
 import ast
 import difflib
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,8 @@ class Kind:
     """Below the package."""
     entry: str
     """The function whose keyword-only arguments are the component's options."""
+    given: tuple[str, ...]
+    """Its other arguments."""
     functions: tuple[str, ...] = ()
     """Others that each file defines."""
     constants: tuple[str, ...] = ()
@@ -35,14 +39,19 @@ class Kind:
 
 KINDS = {
     "readers": Kind(
-        "data/readers", "load", ("places",), ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"), {"SIDE": "pixels"}
+        "data/readers",
+        "load",
+        ("root", "hub", "workers"),
+        ("places",),
+        ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"),
+        {"SIDE": "pixels"},
     ),
-    "backbones": Kind("models/backbones", "build"),
-    "methods": Kind("models/methods", "build"),
-    "analysis": Kind("analysis", "analyse", constants=("COLUMNS",)),
-    "criteria": Kind("exits/criteria", "scans", constants=("TASKS",)),
-    "tables": Kind("artefacts/tables", "table", constants=("READS",)),
-    "figures": Kind("artefacts/figures", "figure", constants=("READS",)),
+    "backbones": Kind("models/backbones", "build", ("outputs",)),
+    "methods": Kind("models/methods", "build", ("outputs",)),
+    "analysis": Kind("analysis", "analyse", ("models", "data"), constants=("COLUMNS",)),
+    "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
+    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",)),
+    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",)),
 }
 
 _PACKAGE = Path(__file__).parent.parent
@@ -52,7 +61,7 @@ _TYPES = {"Literal": Literal, "Annotated": Annotated, "Field": Field}
 class Options(BaseModel):
     """The options of one component, as its entry function declares them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", validate_default=True)
 
 
 def nearest(name: str, valid: list[str], at_most: int | None = None) -> str:
@@ -67,9 +76,18 @@ def names(kind: str) -> list[str]:
 
 
 def module(kind: str, name: str) -> ModuleType:
-    """A component, imported: the only place that imports by a name from the configuration."""
+    """A component, imported. (Criteria, which must not need pydantic, are found by their own package.)
+
+    Raises:
+        ValueError: when it cannot be.
+    """
     _parse(kind, name)  # what it lacks is said in one sentence
-    return importlib.import_module(f"manyexits.{KINDS[kind].folder.replace('/', '.')}.{name}")
+    try:
+        return importlib.import_module(f"manyexits.{KINDS[kind].folder.replace('/', '.')}.{name}")
+    except ImportError as error:
+        raise ValueError(
+            f"{file(kind, name)} cannot be imported ({error}); correct it, or install what it needs"
+        ) from error
 
 
 @cache
@@ -80,20 +98,36 @@ def options(kind: str, name: str) -> type[Options]:
         ValueError: when there is no such component, or its file is not what files of its kind are.
     """
     entry = _functions(_parse(kind, name))[KINDS[kind].entry]
+    given = KINDS[kind].given
+    if len(entry.args.args) != len(given) or entry.args.kwarg:
+        raise ValueError(
+            f"{file(kind, name)}: {entry.name} takes {', '.join(given)}, then options behind a *, each by its name"
+        )
     fields: dict[str, Any] = {}
     for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
-        where = f"{_file(kind, name)}: the option {argument.arg} of {entry.name}"
+        where = f"{file(kind, name)}: the option {argument.arg} of {entry.name}"
         if argument.annotation is None:
             raise ValueError(f"{where} has no type; annotate it")
-        try:
+        with _readable(where):
             annotation = eval(ast.unparse(argument.annotation), dict(_TYPES))  # our own source, no user input
             fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
-        except (NameError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{where} cannot be read without importing it ({error});"
-                " use built-in types, Literal and Annotated[…, Field(…)], and a literal default"
-            ) from error
-    return create_model(f"{kind}_{name}", __base__=Options, __doc__=ast.get_docstring(entry), **fields)
+    with _readable(f"{file(kind, name)}: the options of {entry.name}"):
+        model = create_model(f"{kind}_{name}", __base__=Options, __doc__=ast.get_docstring(entry), **fields)
+        model.model_rebuild()
+    return model
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Say in one sentence what cannot be read without importing it."""
+    try:
+        yield
+    except Exception as error:  # a type or default that makes no sense can fail anywhere
+        reason = " ".join(str(error).partition("For further information")[0].split())
+        raise ValueError(
+            f"{what} cannot be read without importing the file ({reason});"
+            " use built-in types, Literal and Annotated[…, Field(…)], literal defaults, and no names that begin with _"
+        ) from error
 
 
 def constant(kind: str, name: str, key: str, default: Any) -> Any:
@@ -101,25 +135,30 @@ def constant(kind: str, name: str, key: str, default: Any) -> Any:
     constants = _constants(_parse(kind, name))
     try:
         return ast.literal_eval(constants[key]) if key in constants else default
-    except ValueError as error:
-        raise ValueError(f"{_file(kind, name)}: {key} must be a literal, since it is read without importing") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file(kind, name)}: {key} must be a literal, since it is read without importing") from error
 
 
 def docstring(kind: str, name: str, function: str) -> str:
-    """The first line of what a component, or else the package of its kind, says about a function; nothing is imported.
+    """The first line of what a component says about one of its functions, read without importing it.
+
+    What its package says about the default counts, unless the component puts something of its own in its place.
 
     Raises:
-        ValueError: when neither has such a function, or it says nothing.
+        ValueError: when there is no such function, or it says nothing.
     """
+    own = _parse(kind, name)
+    replaced = any(isinstance(node, ast.keyword) and node.arg == function for node in ast.walk(own))
     package = ast.parse((_PACKAGE / KINDS[kind].folder / "__init__.py").read_text(encoding="utf-8"))
-    for tree in (_parse(kind, name), package):
+    for tree in (own,) if replaced else (own, package):
         found = _functions(tree).get(function)
         if found is not None and (text := ast.get_docstring(found)):
             return text.splitlines()[0]
-    raise ValueError(f"{_file(kind, name)} must define the function {function} with a docstring")
+    raise ValueError(f"{file(kind, name)} must define the function {function} with a docstring")
 
 
-def _file(kind: str, name: str) -> str:
+def file(kind: str, name: str) -> str:
+    """Where a component stands in the checkout."""
     return f"src/manyexits/{KINDS[kind].folder}/{name}.py"
 
 
@@ -130,18 +169,19 @@ def _parse(kind: str, name: str) -> ast.Module:
         raise ValueError(f"there is no {name!r} among the {kind}; valid names: {nearest(name, names(kind))}")
     about, path = KINDS[kind], _PACKAGE / KINDS[kind].folder / f"{name}.py"
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except (SyntaxError, UnicodeDecodeError) as error:
-        line = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else "it is no UTF-8"
-        raise ValueError(f"{_file(kind, name)} is no valid Python ({line}); correct it") from error
+        where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
+        line = f"{where}{error.msg}" if isinstance(error, SyntaxError) else "it is no UTF-8"
+        raise ValueError(f"{file(kind, name)} is no valid Python ({line}); correct it") from error
     functions = _functions(tree)
     for function in (about.entry, *about.functions):
         if function not in functions:
-            raise ValueError(f"{_file(kind, name)} must define the function {function}")
+            raise ValueError(f"{file(kind, name)} must define the function {function}")
     stated = {argument.arg for argument in functions[about.entry].args.kwonlyargs}
     for key in about.constants:
         if key not in _constants(tree) and about.instead.get(key) not in stated:
-            raise ValueError(f"{_file(kind, name)} must assign the constant {key}")
+            raise ValueError(f"{file(kind, name)} must assign the constant {key}")
     return tree
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from manyexits.study import components
 from manyexits.study.fields import (
@@ -18,10 +18,12 @@ from manyexits.study.fields import (
 )
 from manyexits.study.recipe import StatedRecipe
 from manyexits.study.refusals import StudyError, known, with_key
-from manyexits.study.regimes import PHASES
+from manyexits.study.regimes import OWN_PHASES, PHASES
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
-"""Exit rules of an experiment that states none; tables print the first."""
+"""Task -> exit rules of an experiment that states none; tables print the first."""
+METRICS = {"classification": "accuracy", "regression": "spearman"}
+"""Task -> what tables print."""
 
 
 class DatasetEntry(Component):
@@ -31,7 +33,7 @@ class DatasetEntry(Component):
     """File name in src/manyexits/data/readers."""
     classes: Positive | None = None
     """Number of classes that the data must have; exactly one of `classes` and `scores` is stated."""
-    scores: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    scores: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
     """Lowest and highest score that the data may have, for regression."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
@@ -121,6 +123,35 @@ class MethodEntry(Component):
         check_options(self, "methods", self.kind)
         return self
 
+    @model_validator(mode="after")
+    def _constants(self) -> "MethodEntry":
+        """What its file says without being imported is what the study can read."""
+        criterion, phases = self.criterion, self.phases
+        if not (isinstance(phases, tuple) and set(phases) <= set(OWN_PHASES)):
+            raise ValueError(f"{self._file}: PHASES must be a tuple of {', '.join(OWN_PHASES)}, as in ('ensemble',)")
+        known = components.names("criteria")
+        if not (
+            isinstance(criterion, dict) and set(criterion) <= set(CRITERIA) and set(criterion.values()) <= set(known)
+        ):
+            raise ValueError(
+                f"{self._file}: CRITERION must map tasks ({', '.join(CRITERIA)}) to criteria ({', '.join(known)})"
+            )
+        return self
+
+    @property
+    def _file(self) -> str:
+        return components.file("methods", self.kind)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What it appends to every regime."""
+        return components.constant("methods", self.kind, "PHASES", ())
+
+    @property
+    def criterion(self) -> dict[str, str]:
+        """Task -> the exit rule that tables print for it, where it has one of its own."""
+        return components.constant("methods", self.kind, "CRITERION", {})
+
 
 class Placement(Strict):
     """After which blocks the heads sit; exactly one of the keys."""
@@ -184,10 +215,21 @@ class Experiment(Strict):
     """Seeds of these further experiments; null: the base's."""
 
 
+ALL = "all"
+"""In place of a list of experiments: every one of the study, in its order."""
+
+
+def _listed(given: Any) -> Any:
+    """The experiments of an artefact, as a list."""
+    if isinstance(given, str) and given != ALL:
+        raise ValueError(f"list experiments, as in [{given}], or write {ALL}")
+    return [ALL] if given == ALL else given
+
+
 class Artefact(Component):
     """A table or figure: the experiments that it draws, and its own options."""
 
-    experiments: Distinct[str] | Literal["all"]
+    experiments: Annotated[Distinct[str], BeforeValidator(_listed, json_schema_input_type=list[str] | Literal["all"])]
     """Base experiments, in the order of rows or panels; all: every one of the study, in its order."""
     sweep: str | None = None
     """Key of the experiments' `vary` whose variants are drawn too."""
@@ -236,10 +278,14 @@ class Study(Strict):
         for name, backbone in self.backbones.items():
             if backbone.weights is not None:
                 known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
+        for name in components.names("criteria"):
+            components.constant("criteria", name, "TASKS", ())  # predictions keep what every criterion reads
         for name, given in self.analyses.items():
             known("analyses", name, components.names("analysis"))
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
             self.analyses[name] = options.model_dump()
+            if components.constant("analysis", name, "PAIRS", False) and "control" not in self.analyses[name]:
+                raise StudyError(f"{components.file('analysis', name)}: PAIRS needs an option `control` of analyse")
             if "control" in self.analyses[name]:
                 known(f"analyses.{name}.control", self.analyses[name]["control"], list(self.regimes))
         for kind, artefacts in (("tables", self.tables), ("figures", self.figures)):
@@ -251,7 +297,7 @@ class Study(Strict):
 
     def _check_artefact(self, kind: str, name: str, artefact: Artefact) -> None:
         with_key(f"{kind}.{name}", check_options, artefact, kind, name)
-        if artefact.experiments == "all":
+        if artefact.experiments == [ALL]:
             artefact.experiments = list(self.experiments)
         for experiment in artefact.experiments:
             known(f"{kind}.{name}.experiments", experiment, list(self.experiments))
@@ -311,6 +357,12 @@ class Study(Strict):
         task, method = self.datasets[experiment.dataset].task_name, self.methods[experiment.method].kind
         if task not in components.constant("methods", method, "TASKS", [task]):
             raise StudyError(f"{key}.method: {experiment.method!r} is not defined for {task}; choose another method")
+        for phase, recipe in experiment.recipes.items():
+            if task == "regression" and self.recipes[recipe].label_smoothing:
+                raise StudyError(
+                    f"{key}.recipes.{phase}: label_smoothing of {recipe!r} spreads targets over classes, and"
+                    f" {experiment.dataset!r} has scores; choose another recipe"
+                )
         for name in self.criteria(experiment):
             known(f"{key}.criteria", name, components.names("criteria"))
             if task not in components.constant("criteria", name, "TASKS", [task]):
@@ -326,12 +378,12 @@ class Study(Strict):
 
     def criterion(self, experiment: Experiment) -> str:
         """The exit rule that tables print for an experiment: its method's own, or the first of its task."""
-        own = components.constant("methods", self.methods[experiment.method].kind, "CRITERION", {})
+        own = self.methods[experiment.method].criterion
         return own.get(self.datasets[experiment.dataset].task_name) or self.criteria(experiment)[0]
 
     def later_phases(self, regime: str, experiment: Experiment) -> list[str]:
         """The phases that `train` runs: all but a first phase that trains the backbone alone, which `pretrain` runs;
         then those of the method."""
         phases: list[str] = [*self.regimes[regime]]
-        own = components.constant("methods", self.methods[experiment.method].kind, "PHASES", ())
+        own = self.methods[experiment.method].phases
         return [*(phases[1:] if phases[0] == "backbone" else phases), *own]

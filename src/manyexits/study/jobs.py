@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from manyexits.files.digests import digest
-from manyexits.study.config import Study
+from manyexits.study.config import METRICS, Study
 from manyexits.study.recipe import StatedRecipe
 from manyexits.study.refusals import known
 from manyexits.study.runs import Runs
@@ -272,8 +272,10 @@ class Jobs:
         place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
         return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
 
-    def _criterion(self, experiment: str) -> str:
-        return self.study.criterion(self.runs.experiment(experiment))
+    def _read_under(self, experiment: str) -> Settings:
+        """The exit rule and the measure that artefacts show of an experiment."""
+        metric = METRICS[self.runs.dataset(experiment).task_name]
+        return {"criterion": self.study.criterion(self.runs.experiment(experiment)), "metric": metric}
 
     def _table(self, name: str) -> Draft:
         return self._artefact("tables", name)
@@ -291,7 +293,7 @@ class Jobs:
         regimes = dict.fromkeys(regime for each in drawn for regime in self.runs.experiment(each).regimes)
         told = {
             "name": name,
-            "experiments": [self.runs.identity(each) | {"criterion": self._criterion(each)} for each in drawn],
+            "experiments": [self.runs.identity(each) | self._read_under(each) for each in drawn],
             "regimes": list(regimes),
             "options": self.runs.artefact(kind, name).options,
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.files.digests import canonical, digest
+from manyexits.study import components
 from manyexits.study.config import Study
 from manyexits.study.jobs import VERSIONS, Job, Jobs
 from manyexits.study.refusals import StudyError
@@ -26,8 +27,18 @@ class Plan:
             if name in RESERVED:
                 raise StudyError(f"{name} is the name of a rule; give the table or figure another one")
             for kind in kinds:
-                self.runs.read_by(kind, name)  # refuses what cannot be read
+                self._check_read(kind, name)
         self._check_unique()
+
+    def _check_read(self, kind: str, name: str) -> None:
+        """Refuse an artefact of what no stage makes, or of an analysis that is not defined for what it draws."""
+        what = self.runs.read_by(kind, name)
+        if what == "rows":
+            return
+        for experiment in self.runs.drawn(kind, name):
+            task = self.runs.dataset(experiment).task_name
+            if task not in components.constant("analysis", what, "TASKS", [task]):
+                raise StudyError(f"{kind}.{name}: {what} is not defined for {task}; leave {experiment} out")
 
     def _check_unique(self) -> None:
         """Refuse two names for one training."""

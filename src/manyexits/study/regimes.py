@@ -24,6 +24,8 @@ PHASES = {
     "heads": PhaseKind(2, ("heads", "extras"), slice(-1)),
     "ensemble": PhaseKind(3, ("extras",), slice(-1), answers=True),
 }
+OWN_PHASES = ("ensemble",)
+"""Phases that a method may append to every regime; regimes themselves consist of the others."""
 GROUPS = PHASES["all"].groups
 """All parameter groups of a network."""
 

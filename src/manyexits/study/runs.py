@@ -56,7 +56,7 @@ class Runs:
                     changed = Experiment.model_validate(stated | own)
                     self.study.check_experiment(f"experiments.{name}.{value}", changed)
                 except ValidationError as error:
-                    raise StudyError(explain(error, Experiment, where)) from error
+                    raise StudyError(explain(error, Experiment, f"experiments.{name}.vary")) from error
                 if stated != experiment.model_dump(exclude={"vary", "vary_seeds"}):  # else it is the base
                     yield Expansion(f"{name}.{value}", name, key, str(value), changed)
 
@@ -111,6 +111,7 @@ class Runs:
 
     def compared(self, analysis: str, experiment: str, unit: str) -> list[tuple[str, int]]:
         """(regime, seed) of the runs that one job of an analysis reads: one seed's regimes, or pairs of seeds."""
+        known("analyses", analysis, list(self.study.analyses))
         if unit == "seeds":
             regime = self.study.analyses[analysis]["control"]
             return [(regime, seed) for seed in self.seeds(experiment)]
@@ -124,8 +125,14 @@ class Runs:
         return [f"s{seed}" for seed in seeds] + (["seeds"] if pairs else [])
 
     def artefact(self, kind: str, name: str) -> Artefact:
-        """A table or figure by its name."""
-        return (self.study.tables if kind == "tables" else self.study.figures)[name]
+        """A table or figure by its name.
+
+        Raises:
+            StudyError: lists the valid names.
+        """
+        entries = self.study.tables if kind == "tables" else self.study.figures
+        known(kind, name, list(entries))
+        return entries[name]
 
     @cached_property
     def artefacts(self) -> dict[str, list[str]]:

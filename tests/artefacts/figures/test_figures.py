@@ -14,7 +14,7 @@ from manyexits.files import rows
 
 IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
 TOLD = {
-    "experiments": [IDENTITY | {"criterion": "confidence"}],
+    "experiments": [IDENTITY | {"criterion": "confidence", "metric": "accuracy"}],
     "regimes": ["disjoint", "joint", "mixed"],
     "options": {},
 }

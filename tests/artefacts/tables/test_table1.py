@@ -63,7 +63,7 @@ def build(tmp_path):
         paths = [tmp_path / f"{index}.csv" for index in range(len(runs))]
         for path, made in zip(paths, runs, strict=True):
             rows.write(path, made)
-        named = [each | {"criterion": own} for each in experiments]
+        named = [each | {"criterion": own, "metric": "accuracy"} for each in experiments]
         told = {"experiments": named, "regimes": list(regimes)}
         return table(frames.read("rows", paths), told, **options)
 
@@ -277,7 +277,7 @@ def test_latex_escapes_what_it_would_read_as_a_comment_or_an_index(build):
 def test_four_files_are_written(tmp_path):
     for seed in (1, 2):
         rows.write(tmp_path / f"{seed}.csv", run(seed))
-    named = SMALL | {"criterion": "confidence"}
+    named = SMALL | {"criterion": "confidence", "metric": "accuracy"}
     told = {"name": "table1", "experiments": [named], "regimes": ["joint"], "options": {"protocols": ["paper"]}}
     draw(told, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out" / "table1.csv")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {

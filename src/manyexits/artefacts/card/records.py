@@ -64,7 +64,7 @@ AnyRecorded = TypeVar("AnyRecorded", bound=Recorded)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RecordedData:
     """A prepared dataset's small files; None where one is missing or no JSON."""
 
     manifest: dict[str, Any] | None
@@ -83,7 +83,7 @@ class Facts:
     backbones: list[Trained]
     """Phase 1, each once."""
     analyses: list[Recorded]
-    datasets: dict[str, Prepared]
+    datasets: dict[str, RecordedData]
     data_link: str | None
     """Folder of prepared data relative to the card; None where only an absolute path would tell it."""
     costs: dict[str, dict[str, Any] | None]
@@ -155,10 +155,10 @@ def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], fo
     )
 
 
-def _prepared(folder: Path) -> Prepared:
+def _prepared(folder: Path) -> RecordedData:
     manifest, splits = folder / "manifest.json", folder / "splits.json"
     sums = (sha256(path) if path.exists() else "" for path in (manifest, splits))
-    return Prepared(_json(manifest), _json(splits), *sums)
+    return RecordedData(_json(manifest), _json(splits), *sums)
 
 
 def _json(path: Path) -> dict[str, Any] | None:
@@ -215,7 +215,7 @@ def hardware(record: dict[str, Any]) -> str | None:
     return f"{devices or 'no accelerator'}; {told['cpu']}, {told['cores']} cores, {told['memory_gib']:g} GiB"
 
 
-def reprepared(prepared: Prepared, settings: dict[str, Any]) -> list[str]:
+def reprepared(prepared: RecordedData, settings: dict[str, Any]) -> list[str]:
     """Settings of a prepared dataset that are not those in force.
 
     A setting that a manifest does not know agrees: an older version had only its default. Where the raw files lay and

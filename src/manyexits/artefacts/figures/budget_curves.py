@@ -34,7 +34,7 @@ def figure(
         axis.set_visible(False)
     for axis, identity in zip(axes.flat, experiments, strict=False):
         own = {regime: appearance[regime] for regime in frames.regimes(frame, identity, told["regimes"])}
-        panel(axis, frames.of(frame, identity), own, criterion or identity["criterion"])
+        panel(axis, frames.of(frame, identity), own, criterion or identity["criterion"], identity["metric"])
         axis.set_title(frames.label(identity))
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)
@@ -44,11 +44,9 @@ def figure(
     return made
 
 
-def panel(axis: Axes, frame: pd.DataFrame, appearance: dict[str, Look], criterion: str) -> None:
+def panel(axis: Axes, frame: pd.DataFrame, appearance: dict[str, Look], criterion: str, metric: str) -> None:
     """Curves of one experiment."""
-    shared = frame[
-        (frame["protocol"] == "shared") & (frame["criterion"] == criterion) & (frame["metric"] == "accuracy")
-    ]
+    shared = frame[(frame["protocol"] == "shared") & (frame["criterion"] == criterion) & (frame["metric"] == metric)]
     backbone = float(frame.loc[frame["metric"] == "backbone_cost", "value"].iloc[0])
     seeds = frame["seed"].nunique()
     for regime, look in appearance.items():
@@ -72,7 +70,7 @@ def panel(axis: Axes, frame: pd.DataFrame, appearance: dict[str, Look], criterio
         )
     axis.axvline(100, color="#999999", linewidth=0.8, zorder=0)
     axis.set_xlabel("mean cost (% of the backbone's FLOPs)")
-    axis.set_ylabel("test accuracy (%)")
+    axis.set_ylabel(f"test {frames.MEASURES[metric]}")
     n = int(shared["n"].max())
     band = f"band: ± 1 s.d. of {seeds} seeds" if seeds > 1 else "one seed"
     axis.annotate(

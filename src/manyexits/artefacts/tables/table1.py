@@ -35,7 +35,6 @@ def table(
         criterion: of all experiments; null: each one's own.
     """
     protocols = protocols or ["shared", "paper"]
-    frame = frame[frame["metric"].isin(["accuracy", "backbone_cost"])]
     lines = [
         cells(frames.of(frame, identity), identity, regime, protocol, criterion or identity["criterion"])
         for protocol in protocols
@@ -43,12 +42,15 @@ def table(
         if criterion or defined(protocol, identity["criterion"])
         for regime in frames.regimes(frame, identity, told["regimes"])
     ]
+    if not lines:
+        raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
     data = with_published(pd.concat(lines, ignore_index=True))
-    sections = {}
+    shown = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
+    shown, sections = shown[0].upper() + shown[1:], {}
     for protocol in protocols:
         of = data[data["protocol"] == protocol]
         named = " or ".join(dict.fromkeys(of["criterion"]))
-        sections[f"Accuracy (%), protocol {protocol}: {WHERE_CHOSEN[protocol]}; criterion {named}"] = accuracies(of)
+        sections[f"{shown}, protocol {protocol}: {WHERE_CHOSEN[protocol]}; criterion {named}"] = accuracies(of)
         sections[f"Mean cost really spent (% of the backbone's), protocol {protocol}"] = costs(of)
     return Table(data, sections, notes(data))
 
@@ -64,7 +66,8 @@ def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: 
     Raises:
         ValueError: when the runs have no such cells.
     """
-    runs = frame[frame["regime"] == regime]
+    measured = frame["metric"].isin([identity["metric"], "backbone_cost"])
+    runs = frame[(frame["regime"] == regime) & measured]
     backbone = float(runs.loc[runs["metric"] == "backbone_cost", "value"].iloc[0])
     chosen = runs[(runs["protocol"] == protocol) & (runs["criterion"] == criterion)]
     if chosen.empty:
@@ -75,7 +78,7 @@ def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: 
     found = frames.over_seeds(chosen[chosen["threshold"].isna()], ["budget"])
     if protocol == "paper":
         found = averaged_first(found, chosen[chosen["threshold"].notna()], backbone)
-    first = runs[(runs["exit"] == 1) & (runs["metric"] == "accuracy")]["cost"].iloc[0]
+    first = runs[(runs["exit"] == 1) & (runs["metric"] == identity["metric"])]["cost"].iloc[0]
     found["cost_share"] = found.pop("cost") / backbone
     infeasible = (
         f"infeasible, no threshold meets it: the first exit costs {100 * first / backbone:.1f} % of the backbone"

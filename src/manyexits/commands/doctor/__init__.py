@@ -79,7 +79,10 @@ def examine(configuration: list[Path]) -> Report:
         from manyexits.commands.doctor import inventory
 
         return inventory.examine(configuration, found, environment.gpus())
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
+    except (ModuleNotFoundError, ValueError) as error:
+        lacking = error if isinstance(error, ModuleNotFoundError) else error.__cause__  # a component's is told as such
+        if not isinstance(lacking, ModuleNotFoundError):
+            raise
+        package = str(lacking.name).partition(".")[0]
         unread = Finding("missing", "study", f"cannot be read without the package {package}; install the packages")
         return Report({"Environment": [*found["Environment"], unread]})

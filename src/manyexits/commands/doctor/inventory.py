@@ -59,7 +59,11 @@ def examine(configuration: list[Path], sections: dict[str, list[Finding]], cards
     named = (plan.study.backbones[entry.backbone].weights for entry in entries)
     pretrained = {name: weights(plan, name, root) for name in dict.fromkeys(named) if name}
     jobs = plan.of("pretrain", "train")
-    done = {job.record for job in jobs if _made_with(Path(job.record), job.settings)}
+    done: set[str] = set()
+    for job in jobs:  # phase 1 stands before the trainings that start from it
+        start = next((file for file in job.reads.get("backbone", ()) if file.endswith("run.json")), None)
+        if _made_with(Path(job.record), job.settings) and (start is None or start in done):
+            done.add(job.record)
     targets = [target(plan, job, datasets, pretrained, done, len(cards)) for job in plan.of("table", "figure")]
     memory = max((recipe.memory_gib for job in jobs for recipe in job.recipes), default=0)
     asked = max((devices(job) for job in jobs), default=1)
@@ -149,7 +153,9 @@ def _supplied(
 def _made_with(record: Path, settings: dict[str, Any]) -> bool:
     """Whether a manifest.json or run.json is there and says that it was made with these settings."""
     try:
-        return current(json.loads(record.read_text(encoding="utf-8"))["settings"]) == settings
+        found = current(json.loads(record.read_text(encoding="utf-8"))["settings"])
+        # `start` is a digest of phase 1's settings, whose own record is compared
+        return found | {"start": None} == settings | {"start": None}
     except (OSError, ValueError, LookupError, TypeError):
         return False  # absent or damaged: it vouches for nothing
 

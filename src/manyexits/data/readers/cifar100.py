@@ -11,7 +11,7 @@ from pydantic import Field
 from manyexits.data.archives import Members, locate, missing
 from manyexits.data.hub import Hub
 from manyexits.data.photographs import view
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 
 TITLE = "CIFAR-100"
 FOLDER = "cifar-100-binary"
@@ -56,7 +56,7 @@ def load(
     return Raw(train, test, names, members.describe(), LICENCE)
 
 
-def _records(members: Members, name: str, classes: int, pixels: int) -> Part:
+def _records(members: Members, name: str, classes: int, pixels: int) -> RawPart:
     data = np.frombuffer(members.read(name), dtype=np.uint8)
     if len(data) == 0 or len(data) % RECORD:
         raise ValueError(
@@ -71,8 +71,8 @@ def _records(members: Members, name: str, classes: int, pixels: int) -> Part:
         )
     images = records[:, 2:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     if pixels == SIDE:
-        return Part(np.ascontiguousarray(images), labels)
+        return RawPart(np.ascontiguousarray(images), labels)
     scaled = np.empty((len(images), pixels, pixels, 3), dtype=np.uint8)
     for place, image in enumerate(images):
         scaled[place] = view(Image.fromarray(image), pixels)
-    return Part(scaled, labels)
+    return RawPart(scaled, labels)

@@ -10,7 +10,7 @@ from pydantic import Field
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 
 TITLE = "handwritten digits"
 HOME = "scikit-learn, which embeds them"
@@ -42,5 +42,5 @@ def load(
     train, held_out = np.sort(train), np.sort(held_out)
     source = f"scikit-learn {metadata.version('scikit-learn')}, load_digits"
     names = [str(digit) for digit in range(10)]
-    train_part, test_part = (Part(images[chosen], labels[chosen]) for chosen in (train, held_out))
+    train_part, test_part = (RawPart(images[chosen], labels[chosen]) for chosen in (train, held_out))
     return Raw(train_part, test_part, names, source, LICENCE)

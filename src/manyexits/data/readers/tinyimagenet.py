@@ -9,7 +9,7 @@ import numpy as np
 
 from manyexits.data.archives import Members, locate, missing
 from manyexits.data.hub import Hub
-from manyexits.data.raw import Part, Raw
+from manyexits.data.raw import Raw, RawPart
 
 TITLE = "Tiny ImageNet"
 FOLDER = "tiny-imagenet-200"
@@ -86,7 +86,7 @@ def _check_complete(members: Members, names: list[str], prefix: str, annotated: 
             )
 
 
-def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> Part:
+def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> RawPart:
     for name, wnid in labelled:
         if wnid not in number:
             raise ValueError(f"{members.path}: {name} is of class {wnid}, which wnids.txt does not list; get it again")
@@ -101,4 +101,4 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
                 " get it again"
             )
         images[index] = image
-    return Part(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))
+    return RawPart(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))

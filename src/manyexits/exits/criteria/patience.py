@@ -19,4 +19,4 @@ def _at(answers: Shaped[np.ndarray, " b"], carry: Carry) -> tuple[Float[np.ndarr
     if carry:
         before, count = carry
         equal = np.where(answers == before, count + 1, 1.0)
-    return np.where(np.isnan(answers), np.nan, equal), (answers, equal)
+    return np.where(answers < 0, np.nan, equal), (answers, equal)  # -1: no answer

@@ -13,8 +13,9 @@ class Tap:
 
     shape: tuple[int, ...]
     """Of one sample: a map (D, H, W) or a vector (D,)."""
-    body: nn.Sequential | None = None
-    """What an exit of a network that is born with exits has in front of its last linear layer; None: of others."""
+    body: tuple[nn.Sequential, int] | None = None
+    """What an exit of a network that is born with exits has in front of its last linear layer, and the width (D,) that
+    this gives; None: of others."""
 
 
 class Backbone(nn.Module):
@@ -63,8 +64,11 @@ class Backbone(nn.Module):
         assert isinstance(state, Tensor)
         return state
 
-    def body(self, shape: tuple[int, ...]) -> nn.Sequential | None:
-        """What its own exits have in front of their last linear layer, for a tapped shape; None: born without exits."""
+    def body(self, shape: tuple[int, ...]) -> tuple[nn.Sequential, int] | None:
+        """What its own exits have in front of their last linear layer, for a tapped shape, and the width of that.
+
+        None: it was born without exits.
+        """
         return None
 
     def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -36,8 +36,7 @@ def build(
         outputs: of the classifier.
         layers: of each block: [1, 2, 3, 4, 5] is "lin_grow", [4, 2, 2, 2, 2, 2, 2] "even".
         width: channels of the finest scale behind the first layer.
-        growth: channels that a layer adds to the finest scale, in halves: it must be even where a scale has a finer
-            neighbour.
+        growth: channels that a layer adds to the finest scale; half of them come from the finer neighbour of a scale.
         scales: resolutions at first; each third (or half) of the layers drops the finest.
         head: channels of the convolutions in an exit's head.
 
@@ -95,9 +94,9 @@ class MSDNet(Backbone):
         """The coarsest scale (B, D, H, W)."""
         return parts(state)[-1]
 
-    def body(self, shape: tuple[int, ...]) -> nn.Sequential:
+    def body(self, shape: tuple[int, ...]) -> tuple[nn.Sequential, int]:
         """Two convolutions of stride 2 and pooling, for a coarsest scale of a shape (D, H, W)."""
-        return head_body(shape[0], self.head)
+        return head_body(shape[0], self.head), self.head
 
 
 def head_body(channels: int, width: int) -> nn.Sequential:

@@ -84,5 +84,6 @@ class Ensemble(nn.Module):
         if len(bias) == 1:
             shares, values = weights.softmax(0), torch.stack(said, dim=1)
         else:
-            shares, values = weights.exp() / m, torch.stack([each.log_softmax(1) for each in said], dim=1)
-        return (shares[None] @ values)[:, 0] + bias
+            shares, values = weights.exp() / m, torch.stack([each.float().log_softmax(1) for each in said], dim=1)
+        with torch.autocast(bias.device.type, enabled=False):  # an ensemble of logarithms needs all digits
+            return (shares[None] @ values.float())[:, 0] + bias

@@ -1,0 +1,250 @@
+"""Every method on every backbone family under every regime, as the folders list them: adding a file adds its tests.
+
+`make test` trains every pair, `make test-all` every triple.
+"""
+
+import csv
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import RECIPE, settings_of
+
+from manyexits.batches.views import blank_images, blanks
+from manyexits.data import prepared as dataset
+from manyexits.data.raw import Raw, RawPart
+from manyexits.exits import criteria, task
+from manyexits.exits.policies import Policy, exit_index
+from manyexits.models import build
+from manyexits.models.cost import count_network
+from manyexits.models.network import load_weights, save_weights
+from manyexits.study import components
+from manyexits.training.train import Interrupted
+
+SMALL = {
+    "resnet": {"groups": [1, 2, 1], "width": 4},
+    "msdnet": {"layers": [1, 1, 2, 1], "width": 4, "growth": 2, "scales": 2, "head": 4},
+    "timm": {"name": "test_vit", "pixels": 16, "patch": 8},
+}
+"""Options of families that cannot do without."""
+PIXELS = 16
+TASKS = {"classification": {"classes": 3}, "regression": {"scores": [0.0, 2.0]}}
+REGIMES = {"disjoint": ["backbone", "heads"], "joint": ["all"], "mixed": ["backbone", "all"]}
+METHODS, FAMILIES = components.names("methods"), components.names("backbones")
+
+
+def network_settings(method: str, family: str, name: str = "classification") -> dict:
+    backbone = {"family": family, **SMALL.get(family, {})}
+    return TASKS[name] | {"backbone": backbone, "method": {"kind": method}, "placement": {"every": 1}}
+
+
+def build_network(method: str, family: str, name: str = "classification"):
+    if name not in components.constant("methods", method, "TASKS", list(TASKS)):
+        pytest.skip(f"{method} is not defined for {name}")
+    torch.manual_seed(0)
+    network = build.network(network_settings(method, family, name), blank_images(PIXELS, PIXELS), seed=3)
+    with torch.no_grad():  # away from what layers start from: extras that do nothing would hide a mistake
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(9, 3, PIXELS, PIXELS, generator=torch.Generator().manual_seed(1))
+
+
+pairs = pytest.mark.parametrize(("method", "family"), list(itertools.product(METHODS, FAMILIES)))
+
+
+@pairs
+@pytest.mark.parametrize("name", TASKS)
+@torch.no_grad()
+def test_early_exit_answers_as_the_whole_network_does_at_the_exit_where_each_sample_leaves(
+    images, method, family, name
+):
+    network = build_network(method, family, name)
+    answers = torch.stack(network(images), dim=1).numpy()
+    asked = task.of(TASKS[name])
+    for criterion in criteria.names(asked):
+        for scan in criteria.named(criterion, asked, network.n_exits):
+            kept = np.stack([scan.keep(answers[:, k]) for k in range(network.n_exits)], axis=1)
+            certain = criteria.certainties(scan, kept)
+            early = np.unique(certain[:, :-1][np.isfinite(certain[:, :-1])])
+            threshold = float(early[(len(early) - 1) // 2 :][:2].mean()) if len(early) else 0.0  # between two samples
+            thresholds = np.full(network.n_exits - 1, threshold)
+            policy = Policy(criterion, tuple(scan.sign * thresholds), patience=scan.patience, task=asked)
+            said, left_at = network.forward_until(images, policy)
+            expected = exit_index(certain, thresholds)
+            assert left_at.tolist() == expected.tolist(), criterion
+            found = answers[np.arange(len(images)), expected - 1]
+            assert np.allclose(said.numpy(), found, atol=1e-4), criterion
+
+
+@pairs
+@torch.no_grad()
+def test_a_sample_alone_is_answered_as_in_a_batch(images, method, family):
+    network = build_network(method, family)
+    whole = network(images)
+    alone = network(images[:1])
+    for one, many in zip(alone, whole, strict=True):
+        assert torch.allclose(one[0], many[0], atol=1e-4)
+
+
+@pairs
+def test_the_last_exit_is_the_backbone_and_fewer_exits_answer_alike(images, method, family):
+    network = build_network(method, family)
+    answers = network(images)
+    assert torch.equal(answers[-1], network.backbone(images))
+    for some in ((1,), tuple(range(1, network.n_exits)), (network.n_exits,)):
+        for exit_, found in zip(some, network(images, some), strict=True):
+            assert torch.allclose(found, answers[exit_ - 1], atol=1e-6)
+
+
+@pairs
+def test_costs_are_known_and_rise_from_exit_to_exit(method, family):
+    network = build_network(method, family)
+    modes = {module: module.training for module in network.modules()}
+    costs = count_network(network, blank_images(PIXELS, PIXELS))
+    assert costs.exits == sorted(set(costs.exits))
+    assert costs.backbone == sum(costs.stages) + costs.heads[-1]
+    assert {module: module.training for module in network.modules()} == modes
+
+
+@pairs
+def test_weights_survive_a_round_trip(images, method, family, tmp_path):
+    network = build_network(method, family)
+    save_weights(tmp_path / "model.safetensors", network, {"format": "pt"})
+    other = build.network(network_settings(method, family), blank_images(PIXELS, PIXELS), seed=9).eval()
+    load_weights(tmp_path / "model.safetensors", other)
+    for first, second in zip(network(images), other(images), strict=True):
+        assert torch.equal(first, second)
+
+
+# -- trainings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Prepared datasets of 60 images of 16 px: one of three classes, one of scores."""
+
+    def part(seed: int, n: int, scores: bool) -> RawPart:
+        generator = np.random.default_rng(seed)
+        labels = np.arange(n, dtype=np.int64) % 3
+        pixels = generator.integers(0, 120, (n, PIXELS, PIXELS, 3), dtype=np.uint8)
+        pixels[np.arange(n), :8, :8] += (40 * labels)[:, None, None, None].astype(np.uint8)
+        return RawPart(pixels, labels + 0.0 if scores else labels)
+
+    folders = {}
+    for name, told in TASKS.items():
+        folders[name] = tmp_path_factory.mktemp(name)
+        scores = name == "regression"
+        raw = Raw(part(0, 60, scores), part(1, 12, scores), [] if scores else ["a", "b", "c"], "made", "none")
+        dataset.write(raw, {"dataset": "made", "validation": 0.2, "split_seed": 42, **told}, folders[name])
+    return folders
+
+
+def covering() -> set[tuple[str, str, str]]:
+    """Triples that hold every pair once at least, few of them."""
+    found: set[tuple[str, str, str]] = set()
+    seen: set[tuple] = set()
+    triples = list(itertools.product(METHODS, FAMILIES, REGIMES))
+    while True:
+        new = {triple: set(itertools.combinations(enumerate(triple), 2)) - seen for triple in triples}
+        best = max(new, key=lambda triple: len(new[triple]))
+        if not new[best]:
+            return found
+        found.add(best)
+        seen |= new[best]
+
+
+TRIPLES = [
+    pytest.param(*triple, marks=[] if triple in covering() else pytest.mark.slow)
+    for triple in itertools.product(METHODS, FAMILIES, REGIMES)
+]
+
+
+@pytest.mark.parametrize(("method", "family", "regime"), TRIPLES)
+def test_a_training_changes_what_its_phases_name_and_goes_on_to_the_same_bits(
+    fitted, made, monkeypatch, method, family, regime
+):
+    monkeypatch.setattr("manyexits.training.train.CHECK_EVERY", 1)
+    phases = [*REGIMES[regime], *components.constant("methods", method, "PHASES", ())]
+    settings = settings_of(*phases, epochs=1, batch=24, crop_padding=0)
+    settings["network"] = network_settings(method, family)
+    whole, expected = fitted(settings, data=made["classification"], checkpoints="whole")
+    start = build.network(settings["network"], blanks(dataset.read(made["classification"])), seed=1).state_dict()
+    learned = {name.split(".")[0] for name, value in whole.state_dict().items() if not torch.equal(value, start[name])}
+    assert learned >= {"backbone", "heads"}
+    assert [record["phase"] for record in expected.phases] == phases
+    assert all(np.isfinite(row["loss"]) for row in expected.history)
+    while True:
+        try:
+            model, progress = fitted(settings, data=made["classification"], checkpoints="stopped", stop=lambda: True)
+            break
+        except Interrupted:
+            continue
+    assert progress.history == expected.history
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("phase", ["heads", "ensemble"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_phase_freezes_keeps_every_bit(fitted, made, family, phase):
+    settings = settings_of(phase, epochs=1, batch=24)
+    settings["network"] = network_settings("ztw", family)
+    start = build.network(settings["network"], blanks(dataset.read(made["classification"])), seed=1)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    model, _ = fitted(settings, data=made["classification"], model=start)
+    changed = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"heads": {"heads"}, "ensemble": {"extras"}}[phase]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_are_learned_as_classes_are(fitted, made, method):
+    if "regression" not in components.constant("methods", method, "TASKS", list(TASKS)):
+        pytest.skip(f"{method} is not defined for regression")
+    phases = ["all", *components.constant("methods", method, "PHASES", ())]
+    settings = settings_of(*phases, epochs=30, patience=30, batch=24, mixup=0.2)
+    settings["network"] = network_settings(method, "resnet", "regression")
+    _, progress = fitted(settings, data=made["regression"])
+    first, *_, last = [row for row in progress.history if row["exit"] == 1]
+    assert last["gain"] > first["gain"]
+    assert last["gain"] > -0.5  # the mean of all scores has -2/3
+    assert all(row["gain"] == pytest.approx(-row["loss"]) for row in progress.history)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_run_goes_through_every_verb_under_every_criterion(made, tmp_path, handlers, name):
+    from manyexits.cli import main
+
+    asked, network = task.of(TASKS[name]), network_settings("ztw", "msdnet", name)
+    phases = [{"phase": phase, "recipe": RECIPE | {"batch": 24, "epochs": 2}} for phase in ("all", "ensemble")]
+    data = ["--data", str(made[name])]
+    run, costs, predicted, thresholds, rows = (str(tmp_path / name) for name in ("run", "c", "p", "t", "rows.csv"))
+
+    def call(verb: str, told: dict, *arguments: str) -> None:
+        assert main([verb, "--settings", json.dumps(told), *arguments]) == 0, verb
+
+    where = ["--output", run, "--checkpoints", str(tmp_path / "checkpoints")]
+    call("train", {"network": network, "phases": phases, "seed": 1}, *data, *where)
+    call("count_flops", {"network": network}, *data, "--output", costs)
+    call("predict", {"network": network}, *data, "--weights", f"{run}/model.safetensors", "--output", predicted)
+    read = ["--predictions", predicted, "--costs", costs]
+    told = {"protocols": ["paper", "shared", "geometric"], "criteria": criteria.names(asked), "budgets": [0.5, 1.0]}
+    call("calibrate", told | {"task": TASKS[name]}, *read, "--output", thresholds)
+    identity = {"experiment": "e", "variant": "", "dataset": "d", "backbone": "b", "method": "ztw"}
+    told = {"identity": identity | {"regime": "joint", "seed": 1}, "task": TASKS[name]}
+    call("evaluate", told, *read, "--thresholds", thresholds, "--output", rows)
+
+    assert Path(run, "history.csv").read_text().splitlines()[0].endswith(f",train_loss,loss,{asked.gained}")
+    with Path(rows).open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert {row["criterion"] for row in found} == {"", *criteria.names(asked)}
+    assert set(asked.metrics) <= {row["metric"] for row in found}
+    points = [row for row in found if row["threshold"] and row["protocol"] == "shared"]
+    assert {row["criterion"] for row in points} == set(criteria.names(asked))
