@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from manyexits.files import provenance
-from manyexits.study.jobs import BACKBONE, RUN
+from manyexits.study.job import BACKBONE, RUN
 from manyexits.study.plan import Plan
 
 VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}

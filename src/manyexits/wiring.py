@@ -12,7 +12,7 @@ from typing import Any
 from manyexits.artefacts import captions
 from manyexits.files.digests import canonical
 from manyexits.study import resolve
-from manyexits.study.jobs import ANALYSIS, BACKBONE, RUN, SUFFIXES, Job
+from manyexits.study.job import ANALYSIS, BACKBONE, RUN, SUFFIXES, Job
 from manyexits.study.plan import data_root, load
 
 GUARD = "MANYEXITS_STUDY"

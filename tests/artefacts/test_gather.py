@@ -17,7 +17,7 @@ from conftest import ROOT, SMALL
 from manyexits.artefacts import gather
 from manyexits.cli import main
 from manyexits.files import rows
-from manyexits.study.jobs import RUN
+from manyexits.study.job import RUN
 from manyexits.study.plan import load
 
 STUDY = yaml.safe_load(SMALL) | {

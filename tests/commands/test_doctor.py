@@ -17,7 +17,7 @@ import yaml
 from manyexits import cli
 from manyexits.commands.doctor import Gpu, environment, inventory
 from manyexits.study import components
-from manyexits.study.jobs import BACKBONE, RUN
+from manyexits.study.job import BACKBONE, RUN
 from manyexits.study.plan import load
 
 CIFAR = {"cifar": {"source": "cifar100", "classes": 100}}

@@ -1,76 +1,19 @@
-"""What a workflow runs: every job with the settings that its result depends on, the files that it reads and writes.
+"""All jobs of a study: every one with the settings that its result depends on, the files that it reads and writes.
 
 Rules, card, records and doctor all read it here, so that a file's name or a setting is decided once.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from manyexits.files.digests import digest
-from manyexits.study.config import METRICS, Study
-from manyexits.study.recipe import StatedRecipe
+from manyexits.study import cards
+from manyexits.study.config import Study
+from manyexits.study.entries import METRICS
+from manyexits.study.job import ANALYSIS, BACKBONE, RUN, SUFFIXES, TRAINED, VERSIONS, Draft, Job, Reads, Settings
 from manyexits.study.refusals import known
 from manyexits.study.runs import Runs
-
-VERSIONS = {
-    "prepare": 2,
-    "weights": 1,
-    "pretrain": 1,
-    "train": 1,
-    "predict": 1,
-    "count_flops": 1,
-    "calibrate": 2,
-    "evaluate": 2,
-    "analyse": 2,
-    "table": 1,
-    "figure": 1,
-    "card": 1,
-}
-"""Stage -> version, bumped by hand when the numbers that it makes change; this reruns it everywhere."""
-
-BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
-RUN = "runs/{experiment}/{regime}/s{seed}"
-ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
-TRAINED = ("model.safetensors", "history.csv", "run.json")
-"""What a training leaves, in the order in which the others read it."""
-SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "svg")}
-
-Settings = dict[str, Any]
-Reads = dict[str, str | list[str]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One thing that a workflow runs."""
-
-    stage: str
-    """Its rule and verb."""
-    names: dict[str, Any]
-    """The wildcards of its rule."""
-    settings: Settings
-    """All that its result may depend on, beside the files that it reads; with the stage's version."""
-    reads: Reads
-    """Name of an input of the rule -> file or files."""
-    writes: tuple[str, ...]
-    recipes: tuple[StatedRecipe, ...] = ()
-    """Of the phases that it trains: what it asks of a cluster."""
-
-    @property
-    def record(self) -> str:
-        """The one of its files that tells what made it: run.json of a training, a json beside an analysis' rows."""
-        return next(file for file in self.writes if file.endswith(".json"))
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A job as its stage's own function makes it."""
-
-    settings: Settings
-    reads: Reads
-    writes: Iterable[str]
-    recipes: tuple[StatedRecipe, ...] = ()
 
 
 class Jobs:
@@ -90,7 +33,7 @@ class Jobs:
             "analyse": self._analyse,
             "table": self._table,
             "figure": self._figure,
-            "card": self._card,
+            "card": lambda: cards.draft(self),
         }
 
     @cache  # noqa: B019 (one study lives as long as its process)
@@ -299,71 +242,3 @@ class Jobs:
         }
         files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
         return Draft(told, {"rows": [job.writes[0] for job in jobs]}, self._made(kind, *files))
-
-    # -- step 10 ------------------------------------------------------------------------------------------------------
-
-    def _card(self) -> Draft:
-        """What the card is made from: records and costs of what is shown, and settings that repeat nothing: they go
-        through a command line, which a study of hundreds of trainings must not overflow."""
-        study, runs = self.study, self.runs
-        entries = {name: runs.experiment(name) for name in runs.shown}
-        trainings, analyses = self.trainings(runs.shown), self.analyses()
-        experiments = []
-        for name, entry in entries.items():
-            phases = dict.fromkeys(
-                phase
-                for regime in entry.regimes
-                for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
-            )
-            told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | self.initial(
-                entry.backbone
-            )
-            told["recipes"] = {phase: recipe for phase, recipe in entry.recipes.items() if phase in phases}
-            told |= {"name": name, "seeds": runs.seeds(name), "network": self.network(name)}
-            experiments.append(told | {"criteria": study.criteria(entry)})
-        regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
-        recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
-        datasets = dict.fromkeys(entry.dataset for entry in entries.values())
-        settings = {
-            "experiments": experiments,
-            "regimes": {name: study.regimes[name] for name in regimes},
-            "trainings": self._recorded(trainings),
-            "recipes": {
-                name: {"values": study.recipes[name].science(), "origin": study.recipes[name].origin}
-                for name in recipes
-            },
-            "budgets": study.budgets,
-            "protocols": study.protocols,
-            "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
-            "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
-            "datasets": {name: self.job("prepare", dataset=name).settings for name in datasets},
-        }
-        costs = [self.job("count_flops", experiment=name).record for name in entries]
-        small = [str(self.job("prepare", dataset=name).writes[index]) for name in datasets for index in (0, 1)]
-        records = [*small, *costs, *(job.record for job in (*trainings, *analyses))]
-        return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
-
-    def _recorded(self, trainings: list[Job]) -> list[Settings]:
-        """Trainings as the card looks for their records: those that differ in their seed alone are one entry."""
-        found: dict[str, Settings] = {}
-        for job in trainings:
-            experiment, regime = job.names.get("experiment", ""), job.names.get("regime", "")
-            place = job.record.removeprefix(f"{self.study.output}/").rsplit("/", 2)[0]
-            entry = self.runs.experiment(experiment) if experiment else None
-            phase_1 = entry is not None and self.runs.pretrained(experiment, regime)
-            told = {
-                "stage": job.stage,
-                "place": place,
-                "experiment": experiment,
-                "regime": regime,
-                "dataset": entry.dataset if entry else job.names["dataset"],
-                "backbone": entry.backbone if entry else job.names["backbone"],
-                "phases": [
-                    [phase["phase"], entry.recipes[phase["phase"]] if entry else job.names["recipe"]]
-                    for phase in job.settings["phases"]
-                ],
-                "shared": ["backbone"] if phase_1 else [],
-                "seeds": [],
-            }
-            found.setdefault(place, told)["seeds"].append(job.names["seed"])
-        return list(found.values())

@@ -8,7 +8,8 @@ from typing import Any
 from manyexits.files.digests import canonical, digest
 from manyexits.study import components
 from manyexits.study.config import Study
-from manyexits.study.jobs import VERSIONS, Job, Jobs
+from manyexits.study.job import VERSIONS, Job
+from manyexits.study.jobs import Jobs
 from manyexits.study.refusals import StudyError
 from manyexits.study.resolve import remarked, resolve
 from manyexits.study.runs import Runs

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from manyexits.study import components
-from manyexits.study.config import Artefact, BackboneEntry, DatasetEntry, Experiment, Study
+from manyexits.study.config import Study
+from manyexits.study.entries import Artefact, BackboneEntry, DatasetEntry, Experiment
 from manyexits.study.refusals import StudyError, explain, known
 
 SWEPT = ("dataset", "backbone", "method", "placement")

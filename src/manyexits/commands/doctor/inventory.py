@@ -11,7 +11,7 @@ from typing import Any
 from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment
 from manyexits.data.archives import locate
 from manyexits.study import components, resolve
-from manyexits.study.jobs import Job
+from manyexits.study.job import Job
 from manyexits.study.plan import Plan, data_root, load
 from manyexits.study.recorded import current
 

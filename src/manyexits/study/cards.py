@@ -1,0 +1,73 @@
+"""What the card is made from: the job that writes it."""
+
+from typing import TYPE_CHECKING
+
+from manyexits.study.job import VERSIONS, Draft, Job, Settings
+
+if TYPE_CHECKING:
+    from manyexits.study.jobs import Jobs
+
+
+def draft(jobs: "Jobs") -> Draft:
+    """What the card is made from: records and costs of what is shown, and settings that repeat nothing: they go
+    through a command line, which a study of hundreds of trainings must not overflow."""
+    study, runs = jobs.study, jobs.runs
+    entries = {name: runs.experiment(name) for name in runs.shown}
+    trainings, analyses = jobs.trainings(runs.shown), jobs.analyses()
+    experiments = []
+    for name, entry in entries.items():
+        phases = dict.fromkeys(
+            phase for regime in entry.regimes for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
+        )
+        told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | jobs.initial(
+            entry.backbone
+        )
+        told["recipes"] = {phase: recipe for phase, recipe in entry.recipes.items() if phase in phases}
+        told |= {"name": name, "seeds": runs.seeds(name), "network": jobs.network(name)}
+        experiments.append(told | {"criteria": study.criteria(entry)})
+    regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
+    recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
+    datasets = dict.fromkeys(entry.dataset for entry in entries.values())
+    settings = {
+        "experiments": experiments,
+        "regimes": {name: study.regimes[name] for name in regimes},
+        "trainings": _recorded(jobs, trainings),
+        "recipes": {
+            name: {"values": study.recipes[name].science(), "origin": study.recipes[name].origin} for name in recipes
+        },
+        "budgets": study.budgets,
+        "protocols": study.protocols,
+        "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
+        "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
+        "datasets": {name: jobs.job("prepare", dataset=name).settings for name in datasets},
+    }
+    costs = [jobs.job("count_flops", experiment=name).record for name in entries]
+    small = [str(jobs.job("prepare", dataset=name).writes[index]) for name in datasets for index in (0, 1)]
+    records = [*small, *costs, *(job.record for job in (*trainings, *analyses))]
+    return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
+
+
+def _recorded(jobs: "Jobs", trainings: list[Job]) -> list[Settings]:
+    """Trainings as the card looks for their records: those that differ in their seed alone are one entry."""
+    found: dict[str, Settings] = {}
+    for job in trainings:
+        experiment, regime = job.names.get("experiment", ""), job.names.get("regime", "")
+        place = job.record.removeprefix(f"{jobs.study.output}/").rsplit("/", 2)[0]
+        entry = jobs.runs.experiment(experiment) if experiment else None
+        phase_1 = entry is not None and jobs.runs.pretrained(experiment, regime)
+        told = {
+            "stage": job.stage,
+            "place": place,
+            "experiment": experiment,
+            "regime": regime,
+            "dataset": entry.dataset if entry else job.names["dataset"],
+            "backbone": entry.backbone if entry else job.names["backbone"],
+            "phases": [
+                [phase["phase"], entry.recipes[phase["phase"]] if entry else job.names["recipe"]]
+                for phase in job.settings["phases"]
+            ],
+            "shared": ["backbone"] if phase_1 else [],
+            "seeds": [],
+        }
+        found.setdefault(place, told)["seeds"].append(job.names["seed"])
+    return list(found.values())

@@ -1,0 +1,223 @@
+"""The entries of config.yaml as typed models, each field with its meaning and unit right under it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
+
+from manyexits.study import components
+from manyexits.study.fields import Channels, Component, Distinct, Name, Positive, Strict, check_options
+from manyexits.study.regimes import OWN_PHASES, PHASES
+
+CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
+"""Task -> exit rules of an experiment that states none; tables print the first."""
+METRICS = {"classification": "accuracy", "regression": "spearman"}
+"""Task -> what tables print."""
+
+
+class DatasetEntry(Component):
+    """Where images and labels come from. The entry's name is also the folder of the prepared arrays."""
+
+    source: str
+    """File name in src/manyexits/data/readers."""
+    classes: Positive | None = None
+    """Number of classes that the data must have; exactly one of `classes` and `scores` is stated."""
+    scores: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
+    """Lowest and highest score that the data may have, for regression."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
+    split_seed: int = 42
+    """Seed of that split [C]."""
+    mean: Channels | None = None
+    """Means of red, green and blue, in [0, 1]; null: the training split's. Pretrained weights expect their own."""
+    std: Channels | None = None
+    """Standard deviations of the channels, in [0, 1]; null: the training split's."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "DatasetEntry":
+        check_options(self, "readers", self.source)
+        return self
+
+    @model_validator(mode="after")
+    def _one_task(self) -> "DatasetEntry":
+        if (self.classes is None) == (self.scores is None):
+            raise ValueError("a dataset has either 'classes', for classification, or 'scores', for regression")
+        if self.scores is not None and not self.scores[0] < self.scores[1]:
+            raise ValueError(f"'scores' {self.scores} must rise: the lowest and the highest score")
+        return self
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What its labels are, as every stage is told: `classes` or `scores`."""
+        return {"classes": self.classes} if self.scores is None else {"scores": self.scores}
+
+    def told(self, name: str) -> dict[str, Any]:
+        """As `prepare` is told; what its labels are not is left out."""
+        unstated = "scores" if self.scores is None else "classes"
+        return {"dataset": name, **self.model_dump(exclude={unstated})}
+
+    @property
+    def task_name(self) -> str:
+        """classification or regression."""
+        return "classification" if self.scores is None else "regression"
+
+
+class WeightsEntry(Strict):
+    """Pretrained weights as their publisher ships them: a plain state dict of torchvision or timm."""
+
+    file: Annotated[str, Field(pattern=r"\.(pth|pt|bin|safetensors)$")]
+    """File below data_root, or in the hub's repository."""
+    hub: str | None = None
+    """Id of a repository of the Hugging Face hub, where `file` is fetched if data_root has none; null: never."""
+    home: str
+    """Where a person gets the file."""
+    licence: str
+    """Licence of the weights."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
+
+
+class BackboneEntry(Component):
+    """A network cut into stages."""
+
+    family: str
+    """File name in src/manyexits/models/backbones."""
+    weights: Name | None = None
+    """Entry of `weights` that phase 1, or a regime without one, starts from; null: from scratch."""
+    classifier: Literal["new", "kept"] | None = None
+    """Whether the layer that gives the logits is drawn anew or taken from the weights; stated exactly with them."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "BackboneEntry":
+        check_options(self, "backbones", self.family)
+        if (self.weights is None) != (self.classifier is None):
+            raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
+        return self
+
+    @property
+    def n_blocks(self) -> int | None:
+        """Number of blocks, where the options tell it: blocks per group, layers per block, or their number itself."""
+        groups, layers = self.options.get("groups"), self.options.get("layers")
+        return sum(groups) if groups else len(layers) if layers else self.options.get("n_blocks")
+
+
+class MethodEntry(Component):
+    """Heads, loss, and how logits become answers."""
+
+    kind: str
+    """File name in src/manyexits/models/methods."""
+
+    @model_validator(mode="after")
+    def _options(self) -> "MethodEntry":
+        check_options(self, "methods", self.kind)
+        return self
+
+    @model_validator(mode="after")
+    def _constants(self) -> "MethodEntry":
+        """What its file says without being imported is what the study can read."""
+        criterion, phases = self.criterion, self.phases
+        if not (isinstance(phases, tuple) and set(phases) <= set(OWN_PHASES)):
+            raise ValueError(f"{self._file}: PHASES must be a tuple of {', '.join(OWN_PHASES)}, as in ('ensemble',)")
+        known = components.names("criteria")
+        if not (
+            isinstance(criterion, dict) and set(criterion) <= set(CRITERIA) and set(criterion.values()) <= set(known)
+        ):
+            raise ValueError(
+                f"{self._file}: CRITERION must map tasks ({', '.join(CRITERIA)}) to criteria ({', '.join(known)})"
+            )
+        return self
+
+    @property
+    def _file(self) -> str:
+        return components.file("methods", self.kind)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What it appends to every regime."""
+        return components.constant("methods", self.kind, "PHASES", ())
+
+    @property
+    def criterion(self) -> dict[str, str]:
+        """Task -> the exit rule that tables print for it, where it has one of its own."""
+        return components.constant("methods", self.kind, "CRITERION", {})
+
+
+class Placement(Strict):
+    """After which blocks the heads sit; exactly one of the keys."""
+
+    shares: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] | None = None
+    """Shares of the stages' cost; each head goes after the block nearest to its share (SDN's rule)."""
+    after: dict[int, Annotated[list[Positive], Field(min_length=1)]] | None = None
+    """Number of blocks of the backbone -> blocks with a head behind them, counted from 1."""
+    every: Positive | None = None
+    """A head after every so many blocks, but the last."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Placement":
+        if sum(each is not None for each in (self.shares, self.after, self.every)) != 1:
+            raise ValueError("a placement has exactly one of 'shares', 'after' and 'every'")
+        for total, blocks in (self.after or {}).items():
+            if blocks != sorted(set(blocks)):
+                raise ValueError(f"the blocks {blocks} must rise")
+            if blocks[-1] >= total:
+                raise ValueError(
+                    f"there is no place for a head after block {blocks[-1]} of {total}; valid blocks: 1 to {total - 1}"
+                )
+        return self
+
+    def told(self, n_blocks: int | None) -> dict[str, Any]:
+        """As a network is told, for a backbone of so many blocks."""
+        if self.after is not None:
+            assert n_blocks is not None, "checked with the experiment"
+            return {"after": self.after[n_blocks]}
+        return {"shares": self.shares} if self.every is None else {"every": self.every}
+
+
+def _of_all_phases(given: Any) -> Any:
+    """Recipes by phase: a single name is the recipe of all."""
+    return dict.fromkeys(PHASES, given) if isinstance(given, str) else given
+
+
+class Experiment(Strict):
+    """One backbone on one dataset with one method, trained under every regime and seed."""
+
+    dataset: Name
+    """Entry of `datasets`."""
+    backbone: Name
+    """Entry of `backbones`."""
+    method: Name = "sdn"
+    """Entry of `methods`."""
+    placement: Name = "sdn"
+    """Entry of `placements`."""
+    recipes: Annotated[dict[str, Name], BeforeValidator(_of_all_phases, json_schema_input_type=dict[str, Name] | Name)]
+    """Phase -> entry of `recipes`; a single name is the recipe of all phases."""
+    regimes: Distinct[Name] = ["disjoint", "joint", "mixed"]
+    """Entries of `regimes`."""
+    criteria: Distinct[Name] | None = None
+    """Exit rules that are calibrated and evaluated (file names in src/manyexits/exits/criteria); null: confidence and
+    entropy, or agreement for regression."""
+    seeds: Distinct[Annotated[int, Field(ge=0)]] | None = None
+    """Seeds; null: those of the study."""
+    vary: dict[str, list[Any]] = {}
+    """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
+    vary_seeds: Distinct[Annotated[int, Field(ge=0)]] | None = None
+    """Seeds of these further experiments; null: the base's."""
+
+
+ALL = "all"
+"""In place of a list of experiments: every one of the study, in its order."""
+
+
+def _listed(given: Any) -> Any:
+    """The experiments of an artefact, as a list."""
+    if isinstance(given, str) and given != ALL:
+        raise ValueError(f"list experiments, as in [{given}], or write {ALL}")
+    return [ALL] if given == ALL else given
+
+
+class Artefact(Component):
+    """A table or figure: the experiments that it draws, and its own options."""
+
+    experiments: Annotated[Distinct[str], BeforeValidator(_listed, json_schema_input_type=list[str] | Literal["all"])]
+    """Base experiments, in the order of rows or panels; all: every one of the study, in its order."""
+    sweep: str | None = None
+    """Key of the experiments' `vary` whose variants are drawn too."""
