@@ -35,13 +35,13 @@ Distinct = Annotated[list[T], AfterValidator(_distinct)]
 class Strict(BaseModel):
     """A mapping whose keys are all known."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Component(BaseModel):
     """A named entry that picks a component by its file name and gives it options, all in one flat mapping."""
 
-    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow")
 
     @property
     def options(self) -> dict[str, Any]:

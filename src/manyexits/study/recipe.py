@@ -6,7 +6,7 @@ Origin marks (P paper, C the authors' code, L literature, O our decision) stand 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from manyexits.study.fields import NotNegative, Positive, Share, Strict
 
@@ -26,6 +26,8 @@ class Resources(Strict):
 
 class Recipe(Strict):
     """How one phase is trained: all that can change a result. Flat, and never overridden inline."""
+
+    model_config = ConfigDict(defer_build=True)  # the study has stated recipes; a training alone needs these
 
     optimizer: Literal["adamw", "sgd"]
     """torch.optim.AdamW or SGD."""

@@ -4,9 +4,14 @@ What is written is not yet what the models describe: overlays and `extends` supp
 removes one.
 """
 
+import ast
+import inspect
+import textwrap
 from typing import Any
 
-from manyexits.study.config import Study
+from pydantic import BaseModel
+
+from manyexits.study import config, entries, recipe
 
 INHERITING = ("StatedRecipe", "Experiment")
 """Entries that may extend another one."""
@@ -14,11 +19,35 @@ INHERITING = ("StatedRecipe", "Experiment")
 
 def schema() -> dict[str, Any]:
     """The schema, as `manyexits schema` prints it."""
-    made = _as_written(Study.model_json_schema())
+    made = config.Study.model_json_schema()
+    described = {name: model for module in (config, entries, recipe) for name, model in vars(module).items()}
+    for name, node in (("Study", made), *made["$defs"].items()):
+        told = _docstrings(described[name])
+        for field, inner in node["properties"].items():
+            inner |= {"description": told[field]} if field in told else {}
+    made = _as_written(made)
     for name in INHERITING:
         about = "Entry of the same section whose keys are inherited."
         made["$defs"][name]["properties"]["extends"] = {"type": "string", "description": about}
     return made
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What stands right under each field of a model, in its source.
+
+    pydantic could read it, too, but would do so whenever the study is imported, which is a tenth of what that takes.
+    """
+    found: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if issubclass(owner, BaseModel) and owner.__module__.startswith("manyexits."):
+            (class_,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+            assert isinstance(class_, ast.ClassDef)
+            for field, below in zip(class_.body, class_.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    assert isinstance(field.target, ast.Name)
+                    assert isinstance(below.value, ast.Constant)
+                    found[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return found
 
 
 def _as_written(node: Any) -> Any:
