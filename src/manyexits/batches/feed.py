@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from manyexits.batches import augment, moves
 from manyexits.batches.draws import StepDraws
-from manyexits.batches.state import State
+from manyexits.batches.state import State, some
 from manyexits.batches.views import Part, Views
 from manyexits.data.images import Batch
 from manyexits.study.recipe import Recipe
@@ -116,9 +116,7 @@ class Feed:
         """Kept features of some training images."""
         assert self.features is not None
         rows = torch.from_numpy(chosen).to(self.device)
-        features: list[State] = [
-            tuple(part[rows] for part in each) if isinstance(each, tuple) else each[rows] for each in self.features
-        ]
+        features = [some(each, rows) for each in self.features]
         return Part(None, features, self._targets(self.split.labels[self.split.indices[chosen]]), seed)
 
     def _targets(self, labels: np.ndarray) -> Float[Tensor, "p o"]:

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 State = Tensor | tuple[Tensor, ...]
@@ -14,6 +14,6 @@ def parts(state: State) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def some(state: AnyState, rows: Bool[Tensor, " b"]) -> AnyState:
-    """The same samples of every part."""
+def some(state: AnyState, rows: Bool[Tensor, " b"] | Int[Tensor, " p"]) -> AnyState:
+    """The same samples of every part: those that are marked, or those at these places."""
     return tuple(part[rows] for part in state) if isinstance(state, tuple) else state[rows]
