@@ -16,7 +16,7 @@ import yaml
 jaxtyping.install_import_hook("manyexits", "typechecker.check")
 
 from manyexits.study import resolve  # noqa: E402 (only what is imported after the hook is checked)
-from manyexits.study.plan import load  # noqa: E402
+from manyexits.study.plan import load  # noqa: E402 (likewise)
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -69,9 +69,9 @@ class Toy(Backbone):
         return state[0]
 
 
-def build(outputs: int, *, width: int = 4, layers: list[int] = [1, 1, 1]) -> Backbone:  # noqa: B006
-    """A stage for each layer."""
-    stages = [Block(3 if place == 0 else width, width) for place in range(len(layers))]
+def build(outputs: int, *, width: int = 4, n_blocks: int = 3) -> Backbone:
+    """So many blocks."""
+    stages = [Block(3 if place == 0 else width, width) for place in range(n_blocks)]
     return Toy(stages, nn.Sequential(Carried(), nn.Linear(width, outputs)), output_layers="classifier.1")
 '''
 
@@ -96,7 +96,7 @@ def scans(task, n_exits):
 
 CONFIG = {
     "methods": {"toy": {"kind": "toy_method", "depth": 1}},
-    "backbones": {"toy": {"family": "toy_backbone", "layers": [1, 1, 1, 1]}},
+    "backbones": {"toy": {"family": "toy_backbone", "n_blocks": 4}},
     "experiments": {
         "toy": {
             "dataset": "digits",

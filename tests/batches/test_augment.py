@@ -16,20 +16,8 @@ from manyexits.batches import augment, moves
 from manyexits.batches.augment import Draws, Mix
 from manyexits.study.recipe import Recipe
 
-NOTHING = {
-    "crop_padding": 0,
-    "resized_crop": None,
-    "flip": False,
-    "rotation": 0.0,
-    "contrast": 0.0,
-    "trivial_augment": False,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "mix_per": "batch",
-    "mix_probability": 1.0,
-    "mix_switch": 0.5,
-}
+NOTHING: dict = {}
+"""What a recipe says of augmentation where it says nothing: all of it is off."""
 EVERYTHING = NOTHING | {
     "crop_padding": 4,
     "flip": True,

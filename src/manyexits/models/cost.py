@@ -6,8 +6,9 @@ something and is not known is an error, never a silent zero.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -202,29 +203,21 @@ def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], lis
         if block in network.blocks:
             exit_ = network.blocks.index(block) + 1
             tapped = network.read(exit_, after)
-            heads.append(count(_Exit(network, exit_), tapped, memory, what=f"exit {exit_}"))
+            heads.append(count(_Of(network, partial(network.exit, exit_)), tapped, memory, what=f"exit {exit_}"))
             outputs, memory = network.exit(exit_, tapped, memory)
-            answers.append(count(_Answer(network, exit_), outputs, memory, what=f"the answer of exit {exit_}"))
+            said = partial(network.answer, exit_)
+            answers.append(count(_Of(network, said), outputs, memory, what=f"the answer of exit {exit_}"))
     network.train(training)
     return stages, heads, answers
 
 
-class _Exit(nn.Module):
-    """One exit of a network, from what it reads and the memory to its own outputs and the memory behind it."""
+class _Of(nn.Module):
+    """A function of a network as a module, which is what can be counted."""
 
-    def __init__(self, network: MultiExit, exit_: int) -> None:
+    def __init__(self, network: MultiExit, function: Callable[..., Any]) -> None:
         super().__init__()
-        self.network, self.exit_ = network, exit_
+        self.network, self.function = network, function
 
-    def forward(self, tapped: State, memory: Memory) -> tuple[Tensor, Memory]:
-        """As `MultiExit.exit`."""
-        return self.network.exit(self.exit_, tapped, memory)
-
-
-class _Answer(_Exit):
-    """What a trained network says there, from the exit's own outputs and the memory behind it."""
-
-    def forward(self, outputs: State, memory: Memory) -> Tensor:  # type: ignore[override]
-        """As `MultiExit.answer`."""
-        assert isinstance(outputs, Tensor)
-        return self.network.answer(self.exit_, outputs, memory)
+    def forward(self, *inputs: Any) -> Any:
+        """What the function gives."""
+        return self.function(*inputs)

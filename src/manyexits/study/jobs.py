@@ -4,7 +4,6 @@ Rules, card, records and doctor all read it here, so that a file's name or a set
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import Any
 
 from manyexits.files.digests import digest
@@ -21,6 +20,7 @@ class Jobs:
 
     def __init__(self, study: Study, runs: Runs) -> None:
         self.study, self.runs = study, runs
+        self._known: dict[tuple[Any, ...], Job] = {}
         self.stages: dict[str, Callable[..., Draft]] = {
             "prepare": self._prepare,
             "weights": self._weights,
@@ -36,16 +36,18 @@ class Jobs:
             "card": lambda: cards.draft(self),
         }
 
-    @cache  # noqa: B019 (one study lives as long as its process)
     def job(self, stage: str, **names: Any) -> Job:
         """One job.
 
         Raises:
             StudyError: when it is of something that the study does not hold.
         """
-        told = self.stages[stage](**names)
-        settings = told.settings | {"version": VERSIONS[stage]}
-        return Job(stage, names, settings, told.reads, tuple(told.writes), told.recipes)
+        key = (stage, *names.items())
+        if key not in self._known:
+            told = self.stages[stage](**names)
+            settings = told.settings | {"version": VERSIONS[stage]}
+            self._known[key] = Job(stage, names, settings, told.reads, tuple(told.writes), told.recipes)
+        return self._known[key]
 
     def all(self) -> Iterable[Job]:
         """Every job that the tables, figures and card need, in the order of the stages."""
