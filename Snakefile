@@ -3,9 +3,15 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from manyexits.wiring import Wiring
+from manyexits.study import resolve
+from manyexits.wiring import Wiring, asked_of
 
 min_version("9.27")
+
+try:  # what Snakemake's own reader loses, such as the first of two equal keys
+    resolve.read([Path("config.yaml"), *map(Path, workflow.overwrite_configfiles)])
+except ValueError as error:
+    raise WorkflowError(str(error))
 
 
 configfile: "config.yaml"
@@ -77,3 +83,9 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
+
+
+try:
+    STUDY.check_targets(asked_of(workflow.is_main_process), workflow.rules)
+except ValueError as error:
+    raise WorkflowError(str(error))

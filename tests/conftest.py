@@ -15,6 +15,7 @@ import yaml
 # shapes and types that stand in signatures are checked at every call
 jaxtyping.install_import_hook("manyexits", "typechecker.check")
 
+from manyexits.files.made import Made  # noqa: E402 (only what is imported after the hook is checked)
 from manyexits.study import resolve  # noqa: E402 (only what is imported after the hook is checked)
 from manyexits.study.plan import load  # noqa: E402 (likewise)
 
@@ -151,6 +152,10 @@ NETWORK = {
 }
 
 
+NOBODY = Made(settings="0" * 16, inputs={})
+"""What files say that no job has made."""
+
+
 def settings_of(*phases: str, seed: int = 1, **recipe) -> dict:
     """Settings of a small training: its phases, and what differs from a plain recipe."""
     told = [{"phase": phase, "recipe": RECIPE | recipe} for phase in phases]
@@ -168,7 +173,9 @@ def told_phases(settings: dict) -> list:
 @pytest.fixture
 def handlers():
     """A job sets signal handlers; the test run gets its own back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    from manyexits.training import stops
+
+    before = {number: signal.getsignal(number) for number in stops.SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -177,13 +184,14 @@ def handlers():
 @pytest.fixture
 def fitted(prepared, tmp_path):
     """A function that trains a small network in this process and returns it with its progress."""
-    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     from manyexits.batches.views import Views, blanks
     from manyexits.data import prepared as dataset
     from manyexits.models import build
     from manyexits.models.cost import count_network
     from manyexits.training import train
+    from manyexits.training.accelerator import accelerator_of
     from manyexits.training.checkpoint import Checkpoints
     from manyexits.training.console import Console
 
@@ -192,11 +200,13 @@ def fitted(prepared, tmp_path):
     ):
         read = dataset.read(data, workers)
         model = model or build.network(settings["network"], blanks(read), settings["seed"])
-        accelerator = Accelerator(cpu=True)
+        phases = told_phases(settings)
+        AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps a process's first precision
+        accelerator = accelerator_of(phases[0].recipe, "cpu", {})
         progress = train.fit(
             model,
             count_network(model, blanks(read)),
-            told_phases(settings),
+            phases,
             settings["seed"],
             Views(read, accelerator.device),
             accelerator,
@@ -205,4 +215,5 @@ def fitted(prepared, tmp_path):
         )
         return model, progress
 
-    return fit
+    yield fit
+    AcceleratorState._reset_state(reset_partial_state=True)

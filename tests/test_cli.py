@@ -9,11 +9,21 @@ import pytest
 from manyexits import cli
 from manyexits.study.plan import VERSIONS
 
+PEOPLES = (cli.doctor, cli.gather, cli.report, cli.schema, cli.settings, cli.unlock)
+"""Verbs that no rule calls."""
+
 
 def test_rules_verbs_and_versions_have_the_same_names(root):
     text = "".join(path.read_text() for path in sorted((root / "workflow/rules").glob("*.smk")))
     rules = set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
-    verbs = {function.__name__ for function in cli.VERBS} - {"doctor", "settings", "schema", "gather"}
+    verbs = {function.__name__ for function in cli.VERBS} - {
+        "doctor",
+        "settings",
+        "schema",
+        "gather",
+        "report",
+        "unlock",
+    }
     assert rules == verbs == set(VERSIONS)
     called = re.findall(r'"manyexits (\w+) ', text)
     assert sorted(called) == sorted(rules)
@@ -31,8 +41,9 @@ def test_help_lists_the_verbs():
     assert all(function.__name__ in done.stdout for function in cli.VERBS)
 
 
-def test_an_unknown_run_lists_the_nearest_first(root, capsys):
-    assert cli.main(["settings", "cifar100-resnet34/joint/s9", "--config", str(root / "config.yaml")]) == 2
+def test_an_unknown_run_lists_the_nearest_first(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    assert cli.main(["settings", "cifar100-resnet34/joint/s9"]) == 2
     assert "valid names: cifar100-resnet34/joint/s" in capsys.readouterr().err
 
 
@@ -43,7 +54,7 @@ def test_damaged_settings_are_refused():
 
 
 def test_a_missing_input_is_one_sentence_with_its_name(tmp_path, capsys):
-    settings = '{"protocols": [], "criteria": [], "budgets": []}'
+    settings = '{"protocols": ["shared"], "criteria": ["confidence"], "budgets": [0.5], "task": {"classes": 3}}'
     names = ["--predictions", "nothing.safetensors", "--costs", "nothing.json", "--output", str(tmp_path / "out")]
     assert cli.main(["calibrate", "--settings", settings, *names]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -36,7 +36,8 @@ def dry_run(clone: Path, *arguments: str) -> str:
 
 def test_the_command_of_the_paper_resolves(clone):
     jobs = stats(dry_run(clone, "--profile", "slurm", "results/figures/fig3.pdf"))
-    assert jobs == {"prepare": 1, "pretrain": 4, "train": 12, "analyse": 5, "figure": 1}
+    counts = {"count_backbone": 1, "count_flops": 1}  # before the first training
+    assert jobs == counts | {"prepare": 1, "pretrain": 4, "train": 12, "analyse": 5, "figure": 1}
 
 
 def test_all_trains_every_experiment_once(clone, plan):
@@ -52,7 +53,7 @@ def test_all_trains_every_experiment_once(clone, plan):
 @pytest.mark.parametrize("variant", ["ztw", "pbee"])
 def test_what_no_artefact_draws_is_built_by_its_name_and_shares_phase_1(clone, variant):
     jobs = stats(dry_run(clone, f"results/runs/cifar100-resnet34.{variant}/mixed/s1/rows.csv"))
-    steps = ("prepare", "pretrain", "train", "predict", "count_flops", "calibrate", "evaluate")
+    steps = ("prepare", "count_backbone", "count_flops", "pretrain", "train", "predict", "calibrate", "evaluate")
     assert jobs == dict.fromkeys(steps, 1)
 
 
@@ -107,6 +108,29 @@ def test_a_mistake_in_the_configuration_is_one_sentence_and_nothing_runs(clone):
     assert done.returncode != 0
     assert "sedes: unknown key; valid keys: seeds" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "nearest"),
+    [
+        ("fig4", "fig3"),
+        ("tabel1", "table1"),
+        ("crad", "card"),
+        ("tabels", "tables"),
+        ("results/figure/fig3.pdf", "results/figures/fig3.pdf"),
+        ("result/tables/table1.csv", "results/tables/table1.csv"),
+        ("fig3.pdf", "results/figures/fig3.pdf"),
+    ],
+)
+def test_a_mistyped_target_gets_the_nearest_names(clone, target, nearest):
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--", target]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"there is no target '{target}'; valid names: {nearest}" in done.stdout + done.stderr
+
+
+def test_a_file_is_a_target_however_it_is_written(clone):
+    assert stats(dry_run(clone, "./results//figures/fig3.pdf"))["figure"] == 1
 
 
 # -- resources --------------------------------------------------------------------------------------------------------

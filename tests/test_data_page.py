@@ -1,5 +1,6 @@
 """docs/data.md says what the code does."""
 
+import gzip
 import importlib
 import json
 import re
@@ -84,7 +85,7 @@ def test_photographs_of_one_folder_are_prepared_as_the_snippet_says(root, tmp_pa
     (block,) = [block for block in blocks("yaml") if "pilot" in block]
     plan = load(resolve.merge(resolve.read([root / "config.yaml"]), yaml.safe_load(block)))
     files = {
-        f"{name}/{number}.png": publishers.encoded(publishers.photograph(10 * place + number), "PNG")
+        f"{name}/{number}.png": publishers.encoded(publishers.photograph(20 * place + number), "PNG")
         for place, name in enumerate(("crow", "robin", "val"))
         for number in range(20)
     }
@@ -106,11 +107,11 @@ def test_messages_are_quoted_as_they_are(tmp_path, monkeypatch):
     archive = root / "cifar-100-binary.tar.gz"
     places = cifar100.places(archive.name)
     found = [str(archives.missing(cifar100.TITLE, root, places, cifar100.HOME)), imagenet.lacking(root / "imagenet")]
-    archive.write_bytes(b"<html>404</html>")
+    archive.write_bytes(gzip.compress(b"a part")[:-9])
     with pytest.raises(ValueError, match="damaged") as caught:
         cifar100.load(root, False)
     assert quoted[:2] == found
-    start, end = " is damaged (", "); remove it and get it again"
+    start, end = " is damaged (", "); get it again"
     assert all(text.startswith(f"{archive}{start}") and text.endswith(end) for text in (quoted[2], str(caught.value)))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, settings_of
+from conftest import NOBODY, RECIPE, settings_of
 
 from manyexits.batches.views import blank_images, blanks
 from manyexits.data import prepared as dataset
@@ -123,7 +123,7 @@ def test_costs_are_known_and_rise_from_exit_to_exit(method, family):
 @pairs
 def test_weights_survive_a_round_trip(images, method, family, tmp_path):
     network = build_network(method, family)
-    save_weights(tmp_path / "model.safetensors", network, {"format": "pt"})
+    save_weights(tmp_path / "model.safetensors", network, NOBODY)
     other = build.network(network_settings(method, family), blank_images(PIXELS, PIXELS), seed=9).eval()
     load_weights(tmp_path / "model.safetensors", other)
     for first, second in zip(network(images), other(images), strict=True):

@@ -51,5 +51,5 @@ def test_a_tree_of_imagenette_trains_by_the_name_of_a_target_and_goes_on(tmp_pat
 
     first = started(folder, raw).count(EPOCH)
     resumed = started(folder, raw)
-    assert resumed.startswith(f"resuming in phase 1, epoch {first + 1}, step 0")
+    assert f"\nresuming in phase 1, epoch {first + 1}, step 0\n" in resumed
     assert not (folder / TARGET).exists()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manyexits.commands.verbs import doctor, gather, schema, settings
+from manyexits.commands.verbs import doctor, gather, report, schema, settings, unlock
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
@@ -25,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given, argparse.Namespace(given=given))
     try:
+        if "settings" in chosen:
+            from manyexits.study import told
+
+            told.check(chosen.verb, chosen.settings)
         return chosen.run(chosen) or 0
     except (ValueError, OSError) as error:
         if "TORCHELASTIC_ERROR_FILE" in os.environ:  # a rank: who started it says this once for all
@@ -66,11 +70,12 @@ def train(chosen: argparse.Namespace) -> int:
 
 def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
     devices = chosen.settings["phases"][0]["recipe"]["devices"]
-    if devices > 1 and "RANK" not in os.environ:
+    if devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         from manyexits.training import launch
 
         return launch.launch(devices, chosen.given)
     from manyexits.training import job
+    from manyexits.training.tracking import Tracking
     from manyexits.training.train import Interrupted
 
     try:
@@ -78,12 +83,13 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
             job.Training(
                 settings=chosen.settings,
                 data=chosen.data,
+                prepared_by=chosen.prepared_by,
                 backbone=backbone,
                 weights=chosen.weights,
                 output=chosen.output,
                 checkpoints=chosen.checkpoints,
-                tracking=chosen.tracking,
-                tracker=chosen.tracker,
+                tracking=Tracking(chosen.tracker, chosen.tracking, chosen.run_name or chosen.output.as_posix()),
+                device=chosen.device,
                 attempt=chosen.attempt,
                 minutes=chosen.minutes,
                 save_every_s=chosen.save_every,
@@ -99,20 +105,23 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
 
 def predict(chosen: argparse.Namespace) -> None:
     """answers and certainty of every exit on the validation and test splits"""
-    import torch
-
     from manyexits.batches.views import Views, blanks
     from manyexits.data import prepared
     from manyexits.exits import predict, task
-    from manyexits.models import build, measure, network
+    from manyexits.files import made
+    from manyexits.models import build, device, measure, network
 
-    asked = task.of(chosen.settings["network"])
+    used = device.choose(chosen.device)
+    print(device.line(used, "fp32", 1), file=sys.stderr)
+    settings, manifest = chosen.settings, chosen.data / "manifest.json"
+    asked = task.of(settings["network"])
     data = prepared.read(chosen.data, chosen.workers)
-    model = build.network(chosen.settings["network"], blanks(data), seed=0)
-    network.load_weights(chosen.weights, model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device).eval()
-    views, by_split = Views(data, device), {}
+    model = build.network(settings["network"], blanks(data), seed=0)
+    by = network.load_weights(chosen.weights, model)
+    made.check(chosen.weights, by, settings, "model")
+    made.of(chosen.weights, by, manifest=manifest)
+    model.to(used).eval()
+    views, by_split = Views(data, used), {}
     for name, split in (("validation", data.validation), ("test", data.test)):
         _, _, outputs = measure.measure(model, views, split, collect=True)
         assert outputs is not None
@@ -120,19 +129,33 @@ def predict(chosen: argparse.Namespace) -> None:
         if lost := predict.nan_samples(by_split[name]):
             what = "an answer or a certainty that is no number"
             print(f"{lost} of {len(split)} {name} samples have {what}", file=sys.stderr)
-    predict.write(chosen.output, by_split)
+    predict.write(chosen.output, by_split, made.by(settings, manifest=manifest, model=chosen.weights))
+
+
+def count_backbone(chosen: argparse.Namespace) -> None:
+    """cost of a backbone by itself, before anything trains it"""
+    _count(chosen)
 
 
 def count_flops(chosen: argparse.Namespace) -> None:
-    """cost of every stage, head and exit"""
+    """cost of every stage, head and exit, before anything trains them"""
+    _count(chosen)
+
+
+def _count(chosen: argparse.Namespace) -> None:
     from manyexits.batches.views import blanks
     from manyexits.data import prepared
-    from manyexits.files import atomic
-    from manyexits.models import build, cost
+    from manyexits.files import atomic, made
+    from manyexits.models import build, cost, passes
+    from manyexits.study.regimes import frozen
 
     data = prepared.read(chosen.data)
     samples = blanks(data)
-    costs = cost.count_network(build.network(chosen.settings["network"], samples, seed=0), samples)
+    network = build.network(chosen.settings["network"], samples, seed=0)
+    costs = cost.count_network(network, samples)
+    for phase, recipe in chosen.settings.get("one_a_pass", ()):
+        network.freeze(frozen(phase))
+        passes.check(network, samples, 1, f"recipes.{recipe}")
     content = {
         "convention": cost.CONVENTION,
         "unit": "FLOPs per image",
@@ -144,19 +167,23 @@ def count_flops(chosen: argparse.Namespace) -> None:
         ],
         "stages": costs.stages,
         "heads": costs.deployed,
+        "made": made.by(chosen.settings, manifest=chosen.data / "manifest.json").model_dump(),
     }
     atomic.write_json(chosen.output, content)
 
 
 def calibrate(chosen: argparse.Namespace) -> None:
     """thresholds for every protocol, criterion and budget"""
-    from manyexits.exits import calibrate, criteria, predict, task
-    from manyexits.files import atomic
+    from manyexits.exits import calibrate, costs, criteria, predict, task
+    from manyexits.files import atomic, made
 
-    settings, (costs, backbone) = chosen.settings, _costs(chosen.costs)
-    asked = task.of(settings["task"])
-    scans = {name: criteria.named(name, asked, len(costs)) for name in settings["criteria"]}
-    by_split = predict.read(chosen.predictions, scans)
+    settings, counted = chosen.settings, costs.read(chosen.costs)
+    asked, of_exits = task.of(settings["task"]), counted.of_exits
+    scans = {name: criteria.named(name, asked, len(of_exits)) for name in settings["criteria"]}
+    by_split, by = predict.read(chosen.predictions, scans, asked, len(of_exits))
+    made.check(chosen.predictions, by, settings, "predictions")
+    made.check(chosen.costs, counted.made, settings, "costs")
+    made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
     validation, test = (
         {name: [predict.scored(by_split[split], scan, asked) for scan in own] for name, own in scans.items()}
         for split in predict.SPLITS
@@ -167,53 +194,58 @@ def calibrate(chosen: argparse.Namespace) -> None:
             if protocol == "geometric" and name != "confidence":
                 continue  # MSDNet's protocol is defined for confidence alone
             budgets = settings["budgets"]
-            cells += calibrate.choose(protocol, own, budgets, validation[name], test[name], costs, backbone)
-    atomic.write_json(chosen.output, {"criteria": settings["criteria"], "cells": cells})
+            cells += calibrate.choose(protocol, own, budgets, validation[name], test[name], of_exits, counted.backbone)
+    inputs = {"predictions": chosen.predictions, "costs": chosen.costs}
+    content = {"criteria": settings["criteria"], "cells": cells, "made": made.by(settings, **inputs).model_dump()}
+    atomic.write_json(chosen.output, content)
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
     """tidy rows of one run"""
-    from manyexits.exits import criteria, evaluate, predict, task
-    from manyexits.files import rows
+    from manyexits.exits import costs, criteria, evaluate, predict, task, thresholds
+    from manyexits.files import made, rows
 
-    thresholds, (costs, backbone) = json.loads(chosen.thresholds.read_text()), _costs(chosen.costs)
-    asked = task.of(chosen.settings["task"])
-    scans = {name: criteria.named(name, asked, len(costs)) for name in thresholds["criteria"]}
-    by_split = predict.read(chosen.predictions, scans)
+    settings, counted = chosen.settings, costs.read(chosen.costs)
+    asked, of_exits = task.of(settings["task"]), counted.of_exits
+    chosen_cells = thresholds.read(chosen.thresholds, len(of_exits))
+    made.check(chosen.thresholds, chosen_cells.made, settings, "thresholds")
+    made.of(chosen.thresholds, chosen_cells.made, predictions=chosen.predictions, costs=chosen.costs)
+    scans = {name: criteria.named(name, asked, len(of_exits)) for name in chosen_cells.criteria}
+    by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits))
     validation, test = (by_split[name] for name in predict.SPLITS)
-    found = evaluate.evaluate(thresholds["cells"], asked, scans, validation, test, costs, backbone)
-    rows.write(chosen.output, [chosen.settings["identity"] | row for row in found])
-
-
-def _costs(path: Path) -> tuple[Any, int]:
-    """C_1..C_K and the backbone's cost."""
-    import numpy as np
-
-    content = json.loads(path.read_text())
-    return np.array([exit_["cost"] for exit_ in content["exits"]], dtype=np.int64), content["backbone"]
+    found = evaluate.evaluate(thresholds.told(chosen_cells), asked, scans, validation, test, of_exits, counted.backbone)
+    rows.write(chosen.output, [settings["identity"] | row for row in found])
 
 
 def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
     from manyexits.batches.views import blanks
     from manyexits.data import prepared
-    from manyexits.files import atomic, provenance, rows
-    from manyexits.models import build, network
+    from manyexits.files import atomic, made, provenance, rows
+    from manyexits.models import build, device, network
     from manyexits.study import components
 
-    settings = chosen.settings
+    used = device.choose(chosen.device)
+    print(device.line(used, "fp32", 1), file=sys.stderr)
+    settings, manifest = chosen.settings, chosen.data / "manifest.json"
+    if len(chosen.weights) != len(settings["runs"]):
+        raise ValueError(f"--weights: the settings name {len(settings['runs'])} runs, not {len(chosen.weights)}")
     data = prepared.read(chosen.data, chosen.workers)
-    models, inputs = [], {"manifest": chosen.data / "manifest.json"}
-    for run, weights in zip(settings["runs"], chosen.weights, strict=True):
+    models, inputs = [], {"manifest": manifest}
+    expected = settings.get("made_from", {}).get("models") or [None] * len(chosen.weights)
+    for run, weights, digest in zip(settings["runs"], chosen.weights, expected, strict=True):
         model = build.network(settings["network"], blanks(data), seed=0)
-        network.load_weights(weights, model)
-        models.append((run["regime"], run["seed"], model.eval()))
+        by = network.load_weights(weights, model)
+        made.by_settings(weights, by, digest)
+        made.of(weights, by, manifest=manifest)
+        models.append((run["regime"], run["seed"], model.to(used).eval()))
         inputs[f"{run['regime']}/s{run['seed']}"] = weights
     module = components.module("analysis", settings["analysis"])
+    by = made.by(settings, **inputs)
     found = module.analyse(models, data, **settings["options"])
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     rows.write(chosen.output, [identity | row for row in found], ("experiment", "variant", *module.COLUMNS))
-    atomic.write_json(chosen.output.with_suffix(".json"), provenance.record(settings, inputs))
+    atomic.write_json(chosen.output.with_suffix(".json"), provenance.record(settings, by.inputs))
 
 
 def table(chosen: argparse.Namespace) -> None:
@@ -240,15 +272,40 @@ def card(chosen: argparse.Namespace) -> None:
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 Argument = tuple[str, dict[str, Any]]
+
+
+def _settings(text: str) -> Any:
+    try:
+        return json.loads(sys.stdin.read() if text == "-" else text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"this is no valid JSON ({error})") from error
+
+
 SETTINGS: Argument = (
     "--settings",
-    {"type": json.loads, "required": True, "help": "canonical JSON, from the Snakefile"},
+    {"type": _settings, "required": True, "help": "canonical JSON, from the Snakefile; -: from standard input"},
 )
 CONFIG: Argument = (
-    "--config",
-    {"type": Path, "nargs": "+", "default": [Path("config.yaml")], "help": "configuration and overlays"},
+    "--configfile",
+    {
+        "type": Path,
+        "nargs": "+",
+        "default": [],
+        "metavar": "OVERLAY",
+        "help": "files that add to config.yaml, as for snakemake",
+    },
 )
 OUTPUT: Argument = ("--output", {"type": Path, "required": True})
+
+
+DEVICE: Argument = (
+    "--device",
+    {
+        "choices": ["auto", "cpu"],
+        "default": "auto",
+        "help": "auto: a GPU where one is; cpu: never (default: auto)",
+    },
+)
 
 
 WORKERS: Argument = (
@@ -277,10 +334,13 @@ RAW: list[Argument] = [
 TRAINING: list[Argument] = [
     SETTINGS,
     _path("data", help="prepared dataset"),
+    ("--prepared-by", {"metavar": "DIGEST", "help": "of the settings that the dataset must have been prepared by"}),
     _path("weights", required=False, help="pretrained weights to start from, as `weights` wrote them"),
     _path("output", help="folder of model.safetensors, history.csv and run.json"),
     _path("checkpoints", help="folder below which the run saves itself"),
-    _path("tracking", required=False, help="folder of the tracker's files"),
+    _path("tracking", required=False, help="folder of the tracker's files; without it: no tracker"),
+    ("--run-name", {"help": "what the tracker calls the run (default: its output)"}),
+    DEVICE,
     ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate, or none (default: tensorboard)"}),
     ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
     ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
@@ -293,11 +353,12 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     weights: RAW,
     pretrain: TRAINING,
     train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
-    predict: [SETTINGS, _path("data"), _path("weights"), WORKERS, OUTPUT],
+    predict: [SETTINGS, _path("data"), _path("weights"), DEVICE, WORKERS, OUTPUT],
+    count_backbone: [SETTINGS, _path("data"), OUTPUT],
     count_flops: [SETTINGS, _path("data"), OUTPUT],
     calibrate: [SETTINGS, _path("predictions"), _path("costs"), OUTPUT],
     evaluate: [SETTINGS, _path("predictions"), _path("thresholds"), _path("costs"), OUTPUT],
-    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), WORKERS, OUTPUT],
+    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
     table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
     card: [
@@ -309,7 +370,9 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     ],
     doctor: [CONFIG],
     settings: [("run_name", {"metavar": "RUN"}), CONFIG],
+    report: [CONFIG],
     schema: [],
+    unlock: [],
     gather: [CONFIG, _path("into", help="folder of the records, laid out as the study's output")],
 }
 

@@ -72,12 +72,22 @@ def test_no_caption_is_left_over(root, plan):
     assert files == pairs
 
 
-def test_a_missing_caption_is_one_sentence_with_its_remedy(tmp_path):
-    with pytest.raises(ValueError, match=r"tables\.new has no caption; write workflow/report/tables/new\.rst"):
-        captions.title(tmp_path, "tables", "new")
+def test_without_a_caption_of_its_own_an_artefact_has_its_files_docstring(root, tmp_path, plan):
+    (tmp_path / "workflow/report").mkdir(parents=True)
+    said = "Table 1: accuracy of every experiment and regime at every budget, beside the paper's numbers."
+    assert captions.title(tmp_path, plan, "tables", "table1") == said
+    assert captions.caption(tmp_path, plan, "tables", "table1") == said
 
 
-def test_a_missing_manifest_is_named(root, tmp_path, monkeypatch, plan):
+def test_without_a_prepared_dataset_a_caption_says_so(root, tmp_path, monkeypatch, plan):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"data/cifar100/manifest\.json is missing"):
+    assert "n is not known, since the dataset is not prepared here" in captions.caption(root, plan, "tables", "table1")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_damaged_manifest_is_named(root, tmp_path, monkeypatch, plan, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/cifar100").mkdir(parents=True)
+    (tmp_path / "data/cifar100/manifest.json").write_text(content)
+    with pytest.raises(ValueError, match=r"data/cifar100/manifest\.json is no "):
         captions.caption(root, plan, "tables", "table1")

@@ -156,7 +156,7 @@ def test_a_cache_that_was_removed_is_one_sentence(copy, tmp_path):
     with pytest.raises(ValueError, match="can no longer be read as it was") as caught:
         list(index.test.batches(2))
     assert "prepare it again" in str(caught.value)
-    with pytest.raises(ValueError, match="remove the folder and prepare it again"):
+    with pytest.raises(ValueError, match="remove the prepared folder and prepare it again"):
         dataset.read(tmp_path / "index")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -142,7 +143,9 @@ def test_splits_are_disjoint_complete_stratified_and_reproducible(sizes, tenths,
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     train, validation = dataset.split(labels, tenths / 10, seed)
     assert sorted([*train, *validation]) == list(range(len(labels)))
-    assert np.abs(np.bincount(labels[validation], minlength=len(sizes)) - np.array(sizes) * tenths / 10).max() <= 1
+    assert len(validation) == math.ceil(len(labels) * tenths / 10)
+    quotas = np.array(sizes) * len(validation) / len(labels)
+    assert np.abs(np.bincount(labels[validation], minlength=len(sizes)) - quotas).max() < 1
     again = dataset.split(labels, tenths / 10, seed)
     assert np.array_equal(train, again[0])
     assert np.array_equal(validation, again[1])
@@ -338,14 +341,14 @@ def test_a_manifest_that_counts_otherwise_is_refused(copied, part):
     manifest = json.loads((copied / "manifest.json").read_text())
     manifest["n"][part] += 1
     (copied / "manifest.json").write_text(json.dumps(manifest))
-    refuses(lambda: dataset.read(copied), str(copied), "prepare it anew")
+    refuses(lambda: dataset.read(copied), str(copied), "prepare it again")
 
 
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
 def test_an_array_of_another_length_is_refused(copied, name):
     path = copied / "arrays" / f"{name}.npy"
     np.save(path, np.load(path)[:-1])
-    refuses(lambda: dataset.read(copied), f"{copied}: the file {name} has", "prepare it anew")
+    refuses(lambda: dataset.read(copied), str(copied), name, "prepare it again")
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -356,16 +359,42 @@ def test_a_missing_empty_or_cut_file_is_refused(copied, name, share):
     path.unlink()
     if share is not None:
         path.write_bytes(content[: int(share * len(content))])
-    refuses(lambda: dataset.read(copied), str(copied), "remove the folder and prepare it again")
+    refuses(lambda: dataset.read(copied), str(copied), "remove the prepared folder and prepare it again")
 
 
 @pytest.mark.parametrize("name", ["splits.json", "manifest.json"])
 @pytest.mark.parametrize("content", ["{}", "[]", "null", '{"n": 3, "train": 4}'])
 def test_a_file_of_other_content_is_refused(copied, name, content):
     (copied / name).write_text(content)
-    refuses(lambda: dataset.read(copied), str(copied), "remove the folder and prepare it again")
+    refuses(lambda: dataset.read(copied), str(copied), "remove the prepared folder and prepare it again")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mean": [float("nan")] * 3},
+        {"mean": [128.0] * 3},
+        {"std": [0.0] * 3},
+        {"std": [float("inf")] * 3},
+        {"shape": [0, 32, 3]},
+        {"class_names": ["apple"]},
+        {"files_sha256": {}},
+        {"files_sha256": {"splits.json": "0"}},
+        {"settings": {}},
+        {"settings": {"classes": None}},
+        {"settings": {"classes": "four"}},
+        {"settings": {"classes": 5}},
+        {"settings": {"scores": [1]}},
+        {"settings": {"scores": [0, float("inf")]}},
+    ],
+    ids=str,
+)
+def test_a_manifest_of_values_that_no_dataset_has_is_refused(copied, changed):
+    manifest = json.loads((copied / "manifest.json").read_text()) | changed
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    refuses(lambda: dataset.read(copied), str(copied), "remove the prepared folder and prepare it again")
 
 
 def test_pickles_are_not_read(copied):
     np.save(copied / "arrays" / "train_labels.npy", np.array([{}] * 48), allow_pickle=True)
-    refuses(lambda: dataset.read(copied), str(copied), "remove the folder and prepare it again")
+    refuses(lambda: dataset.read(copied), str(copied), "remove the prepared folder and prepare it again")

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import NOBODY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -252,7 +253,7 @@ def written(folder, task, n=20):
         outputs = generator.integers(0, 4, (n, 3, task.outputs)).astype(np.float32)
         labels = generator.integers(0, 3, n) if task.name == "classification" else generator.uniform(1, 5, n)
         by_split[split] = predict.predictions(outputs, labels, task)
-    predict.write(folder / "p.safetensors", by_split)
+    predict.write(folder / "p.safetensors", by_split, NOBODY)
     return by_split
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import NOBODY
 
 from manyexits.exits import criteria, predict
 from manyexits.exits.criteria.confidence import confidence
@@ -38,9 +39,10 @@ def test_of_scores_the_answers_are_kept(n):
 def test_what_was_written_is_read_again(tmp_path, task):
     outputs = np.random.default_rng(0).normal(size=(6, 3, task.outputs)).astype(np.float32)
     by_split = {split: predict.predictions(outputs, np.arange(6), task) for split in predict.SPLITS}
-    predict.write(tmp_path / "p.safetensors", by_split)
+    predict.write(tmp_path / "p.safetensors", by_split, NOBODY)
     scans = {name: criteria.named(name, task, 3) for name in criteria.names(task)}
-    found = predict.read(tmp_path / "p.safetensors", scans)
+    found, by = predict.read(tmp_path / "p.safetensors", scans, task, 3)
+    assert by == NOBODY
     for split in predict.SPLITS:
         assert {name: values.tolist() for name, values in found[split].items()} == {
             name: values.tolist() for name, values in by_split[split].items()

@@ -40,7 +40,7 @@ FILLS = {
 
 
 @pytest.fixture(params=DISKS)
-def nearly_full(request, tmp_path):
+def nearly_full(request, tmp_path, monkeypatch):
     """A path on a disk too small for what comes: a file system of 64 KiB, or the device that is always full."""
     path = tmp_path / "disk" / "file.bin"
     path.parent.mkdir()
@@ -48,7 +48,9 @@ def nearly_full(request, tmp_path):
         assert tmpfs(path.parent)
     path.write_bytes(b"old")
     if request.param == "device":
-        path.with_name(f".{path.name}.{os.getpid()}.part").symlink_to("/dev/full")
+        device = path.with_name(".part")
+        device.symlink_to("/dev/full")
+        monkeypatch.setattr(atomic, "_beside", lambda path: device)
     yield path
     if request.param == "tmpfs":
         subprocess.run(["umount", path.parent], check=True)
@@ -108,6 +110,27 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", program, path]).returncode == -9
     assert path.read_bytes() == b"old"
+
+
+def test_what_a_killed_process_left_is_cleared_and_what_is_being_written_stays(tmp_path):
+    program = (
+        "import os, pathlib, signal, sys, time; from manyexits.files import atomic\n"
+        "def fill(file):\n"
+        "    print('writing', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL) if sys.argv[2] == 'dead' else input()\n"
+        "atomic.write(pathlib.Path(sys.argv[1]), fill)"
+    )
+    path = tmp_path / "[odd] name.bin"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    living = subprocess.Popen([sys.executable, "-c", program, path, "on"], **pipes)
+    assert living.stdout.readline() == "writing\n"
+    dead = subprocess.Popen([sys.executable, "-c", program, path, "dead"], **pipes)
+    assert dead.communicate()[0] == "writing\n"
+    assert len(list(tmp_path.glob(".*.part"))) == 2
+    atomic.write(path, lambda file: file.write(b"mine"))
+    assert len(list(tmp_path.glob(".*.part"))) == 1
+    living.communicate("\n")
+    assert left(path) == {path.name: b""}  # the other one ended last
 
 
 @pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from manyexits.analysis.mode_connectivity import COLUMNS
 from manyexits.artefacts import frames
+from manyexits.artefacts.tables import mode_connectivity
 from manyexits.files import rows
 
 IDENTITY = {
@@ -58,8 +60,8 @@ def test_names_stay_text(tmp_path, name):
 @pytest.mark.parametrize("name", ["1e5", "NA", "null"])
 def test_names_stay_text_in_analyses(tmp_path, name):
     path = tmp_path / "analysis.csv"
-    rows.write(path, [{"experiment": name, "variant": name, "value": 1.5}], ("experiment", "variant", "value", "exit"))
-    found = frames.read("mode_connectivity", [path])
+    rows.write(path, [{"experiment": name, "variant": name, "value": 1.5}], ("experiment", "variant", *COLUMNS))
+    found = frames.read(mode_connectivity, [path])
     assert len(frames.of(found, {"experiment": name, "variant": name})) == 1
     assert found["value"].tolist() == [1.5]
     assert np.isnan(found["exit"]).all()
@@ -67,8 +69,8 @@ def test_names_stay_text_in_analyses(tmp_path, name):
 
 def test_an_experiment_without_a_variant_is_found_in_an_analysis(tmp_path):
     path = tmp_path / "analysis.csv"
-    rows.write(path, [{"experiment": "small", "variant": "", "value": 1}], ("experiment", "variant", "value"))
-    assert len(frames.of(frames.read("mode_connectivity", [path]), {"experiment": "small", "variant": ""})) == 1
+    rows.write(path, [{"experiment": "small", "variant": "", "value": 1}], ("experiment", "variant", *COLUMNS))
+    assert len(frames.of(frames.read(mode_connectivity, [path]), {"experiment": "small", "variant": ""})) == 1
 
 
 def test_numbers_keep_all_their_digits(tmp_path):
@@ -80,8 +82,8 @@ def test_numbers_keep_all_their_digits(tmp_path):
 
 def test_numbers_of_an_analysis_keep_all_their_digits(tmp_path):
     values = np.random.default_rng(1).random(500)
-    rows.write(tmp_path / "a.csv", [{"value": value} for value in values], ("experiment", "variant", "value"))
-    assert frames.read("numerical_rank", [tmp_path / "a.csv"])["value"].tolist() == values.tolist()
+    rows.write(tmp_path / "a.csv", [{"value": value} for value in values], ("experiment", "variant", *COLUMNS))
+    assert frames.read(mode_connectivity, [tmp_path / "a.csv"])["value"].tolist() == values.tolist()
 
 
 def test_files_are_put_one_after_the_other(tmp_path):
@@ -113,7 +115,9 @@ def test_a_file_with_other_columns_is_refused(tmp_path, change):
     }[change]
     path = tmp_path / "old.csv"
     rows.write(path, [IDENTITY], columns)
-    with pytest.raises(ValueError, match=r"old\.csv has other columns than this version writes; remove it") as refused:
+    with pytest.raises(
+        ValueError, match=r"old\.csv is no file of rows \(it has other columns than this version writes\); remove it"
+    ) as refused:
         rows.read([path])
     assert "\n" not in str(refused.value)
 

@@ -1,12 +1,22 @@
 """Costs equal the reference values, and nothing that costs is counted as nothing."""
 
+import math
+import warnings
+
 import pytest
 import torch
+from test_matrix import FAMILIES, METHODS, PIXELS, build_network
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torchvision import ops
 
 from manyexits.batches.views import blank_images
 from manyexits.models.build import network as build
-from manyexits.models.cost import Costs, UncountedOperatorError, count, count_network
+from manyexits.models.cost import COSTLY, FREE, Costs, UncountedOperatorError, count, count_network
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # fvcore uses torch.jit, which torch has deprecated
+    from fvcore.nn import FlopCountAnalysis
 
 SDN_METHOD = {"kind": "sdn", "depth": 0}
 RESNET34 = {"family": "resnet", "groups": [3, 4, 6, 3]}
@@ -131,21 +141,176 @@ def test_norms_pooling_and_activations_cost_nothing():
     assert count(free.eval(), torch.zeros(1, 2, 8, 8)) == 0
 
 
-class Attention(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.scaled_dot_product_attention(x, x, x)
+def test_no_free_operator_costs_anything():
+    functional = nn.functional
+    x, square = torch.randn(2, 4, 8, 8), torch.randn(8, 8)
+    free = {
+        "norms": lambda: (functional.instance_norm(x), functional.normalize(x), functional.rms_norm(x, (8,)), x.norm()),
+        "lengths": lambda: (torch.linalg.vector_norm(x, dim=1), torch.linalg.cross(x[..., :3], x[..., :3])),
+        "statistics": lambda: (torch.var_mean(x, 1), torch.std(x), x.cumsum(1), x.cummax(1), x.amax(1), x.prod(1)),
+        "pooling": lambda: (
+            functional.lp_pool2d(x, 2, 2),
+            functional.max_pool2d(x, 3),
+            functional.adaptive_avg_pool2d(x, 3),
+        ),
+        "element-wise": lambda: (
+            functional.mish(x),
+            torch.lgamma(x),
+            x.erf(),
+            x.remainder(2),
+            torch.lerp(x, x, 0.5),
+            x.rsqrt(),
+        ),
+        "views": lambda: (
+            x.unfold(2, 2, 2),
+            x.roll(1),
+            x.flip(1),
+            functional.pixel_shuffle(x, 2),
+            functional.unfold(x, 3),
+        ),
+        "scaling": lambda: [
+            functional.interpolate(x, scale_factor=2, mode=mode) for mode in ("nearest", "bilinear", "bicubic", "area")
+        ],
+        "sizes": lambda: (
+            functional.pad(x, (1, 1, 1, 1), "reflect"),
+            functional.grid_sample(x, torch.zeros(2, 3, 3, 2), align_corners=False),
+        ),
+        "order": lambda: (
+            x.sort(1),
+            x.topk(2, 1),
+            x.argmax(1),
+            torch.where(x > 0, x, -x),
+            square.tril(),
+            x.gather(1, x.argsort(1)),
+        ),
+        "windows": lambda: (torch.hamming_window(8), torch.hann_window(8), torch.fft.fftfreq(8)),
+    }
+    assert {name: count(function) for name, function in free.items()} == dict.fromkeys(free, 0)
 
 
-def test_attention_costs_two_products():
-    tokens, width = 5, 8
-    assert count(Attention(), torch.zeros(1, 2, tokens, width // 2)) == 2 * tokens**2 * width
+def test_every_operator_that_multiplies_and_adds_is_counted():
+    n, k, m, b = 3, 5, 7, 2
+    left, right, batch, other = torch.randn(n, k), torch.randn(k, m), torch.randn(b, n, k), torch.randn(b, k, m)
+    vector, whole = torch.randn(k), torch.zeros(n, m)
+    functional = nn.functional
+    cases = {
+        "mm": (lambda: left @ right, n * k * m),
+        "bmm": (lambda: batch @ other, b * n * k * m),
+        "matmul of four dimensions": (lambda: torch.randn(b, 4, n, k) @ right, b * 4 * n * k * m),
+        "einsum": (lambda: torch.einsum("bnk,bkm->bnm", batch, other), b * n * k * m),
+        "tensordot": (lambda: torch.tensordot(batch, other, ((0, 2), (0, 1))), n * m * b * k),
+        "inner": (lambda: torch.inner(left, torch.randn(m, k)), n * k * m),
+        "multi_dot": (lambda: torch.linalg.multi_dot([left, right, torch.randn(m, 1)]), k * m + n * k),
+        "addmm": (lambda: torch.addmm(whole, left, right), n * k * m),
+        "addmm_": (lambda: torch.zeros(n, m).addmm_(left, right), n * k * m),
+        "baddbmm": (lambda: torch.baddbmm(whole, batch, other), b * n * k * m),
+        "baddbmm_": (lambda: torch.zeros(b, n, m).baddbmm_(batch, other), b * n * k * m),
+        "addbmm": (lambda: torch.addbmm(whole, batch, other), b * n * k * m),
+        "mv": (lambda: left @ vector, n * k),
+        "addmv": (lambda: torch.addmv(torch.zeros(n), left, vector), n * k),
+        "dot": (lambda: vector @ vector, k),
+        "vdot": (lambda: torch.vdot(vector, vector), k),
+        "linear": (lambda: functional.linear(batch, right.T, torch.zeros(m)), b * n * k * m),
+        "conv1d": (lambda: functional.conv1d(torch.randn(b, 4, 9), torch.randn(6, 2, 3), groups=2), b * 6 * 7 * 2 * 3),
+        "conv3d": (lambda: functional.conv3d(torch.randn(1, 2, 4, 4, 4), torch.randn(3, 2, 3, 3, 3)), 3 * 8 * 2 * 27),
+        "depthwise": (lambda: functional.conv2d(torch.randn(1, 4, 5, 5), torch.randn(4, 1, 3, 3), groups=4), 4 * 9 * 9),
+        "transposed": (
+            lambda: functional.conv_transpose2d(torch.randn(1, 2, 4, 4), torch.randn(2, 3, 2, 2)),
+            16 * 2 * 3 * 4,
+        ),
+        "attention": (
+            lambda: functional.scaled_dot_product_attention(*[torch.randn(1, 2, 5, 4)] * 3),
+            2 * 2 * 5 * 5 * 4,
+        ),
+        "attention to fewer": (
+            lambda: functional.scaled_dot_product_attention(torch.randn(1, 2, 5, 4), *[torch.randn(1, 2, 3, 4)] * 2),
+            2 * 2 * 5 * 3 * 4,
+        ),
+    }
+    assert {name: count(function) for name, (function, _) in cases.items()} == {
+        name: cost for name, (_, cost) in cases.items()
+    }
 
 
-class Uncounted(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.fft.fft(x).real
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_a_recurrent_layer_costs_its_matrices_at_every_step(kind, gates):
+    assert count(kind(5, 7, bidirectional=True).eval(), torch.zeros(6, 2, 5)) == 2 * 6 * 2 * gates * 7 * (5 + 7)
 
 
-def test_an_operator_without_a_handler_is_an_error():
-    with pytest.raises(UncountedOperatorError, match=r"Uncounted uses aten::fft_fft.* whose cost is not known"):
-        count(Uncounted(), torch.zeros(1, 8))
+def test_torch_s_own_attention_costs_its_projections_and_two_products():
+    n, d = 6, 8
+    attention = nn.MultiheadAttention(d, 2, batch_first=True).eval()
+    tokens = torch.zeros(1, n, d)
+    assert count(attention, tokens, tokens, tokens) == n * 4 * d**2 + 2 * n**2 * d
+    layer = nn.TransformerEncoderLayer(d, 2, 16, batch_first=True).eval()
+    assert count(layer, tokens) == n * 4 * d**2 + 2 * n**2 * d + 2 * n * d * 16
+
+
+@pytest.mark.parametrize(
+    ("call", "operator"),
+    [
+        (lambda x: torch.fft.fft(x).real, "aten._fft_r2c.default"),
+        (lambda x: torch.cdist(x, x), "aten._cdist_forward|aten._euclidean_dist"),
+        (torch.linalg.inv, "aten.linalg_inv_ex"),
+        (torch.linalg.svd, "aten._linalg_svd"),
+        (torch.linalg.qr, "aten.linalg_qr"),
+        (lambda x: nn.functional.bilinear(x, x, torch.randn(3, 8, 8)), "aten._trilinear"),
+        (lambda x: ops.deform_conv2d(x[None, None], torch.zeros(1, 18, 6, 6), torch.ones(1, 1, 3, 3)), "torchvision"),
+    ],
+)
+def test_what_costs_and_is_not_counted_is_refused_by_name(call, operator):
+    with pytest.raises(UncountedOperatorError, match=rf"it uses .*({operator}).* whose cost is not known") as caught:
+        count(call, torch.randn(8, 8), what="it")
+    assert "cost.py" not in str(caught.value)
+
+
+def test_every_operator_that_torch_s_counter_knows_is_one_that_costs():
+    names = [each.__name__ for each in flop_registry if hasattr(each, "overloads")]
+    assert len(names) > 10
+    assert all(COSTLY.search(name) and not FREE.match(name) for name in names)
+
+
+# -- other counters ---------------------------------------------------------------------------------------------------
+
+
+def by_torch(call) -> int:
+    """torch's counter, which counts a multiply-accumulate as two."""
+    with torch.no_grad(), FlopCounterMode(display=False) as mode:
+        call()
+    return mode.get_total_flops() // 2
+
+
+def by_fvcore(module, *inputs) -> int:
+    """fvcore's, which reads a trace; what it counts for norms and pooling is left out, attention added."""
+
+    def attention(inputs, outputs):
+        query, key = (each.type().sizes() for each in inputs[:2])
+        return 2 * math.prod(query) * key[-2]
+
+    free = ("batch_norm", "layer_norm", "group_norm", "adaptive_avg_pool2d", "upsample_bilinear2d")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(module, inputs)
+        analysis.set_op_handle(**{f"aten::{name}": lambda inputs, outputs: 0 for name in free})
+        analysis.set_op_handle("aten::scaled_dot_product_attention", attention)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        return int(analysis.total())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_other_counters_agree_to_the_unit_on_every_backbone_of_the_matrix(family):
+    network = build_network("sdn", family)
+    inputs = blank_images(PIXELS, PIXELS)
+    found, images = count_network(network, inputs), inputs[0].inputs
+    assert found.backbone == by_torch(lambda: network.backbone(images)) == by_fvcore(network.backbone, images)
+    for k, cost in enumerate(found.exits, start=1):
+        assert cost == by_torch(lambda k=k: network(images, exits=tuple(range(1, k + 1))))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_counter_agrees_on_every_method(method):
+    network = build_network(method, "resnet")
+    inputs = blank_images(PIXELS, PIXELS)
+    found = count_network(network, inputs)
+    for k, cost in enumerate(found.exits, start=1):
+        assert cost == by_torch(lambda k=k: network(inputs[0].inputs, exits=tuple(range(1, k + 1))))

@@ -1,5 +1,7 @@
 """Exit heads as DEFINITIONS of the field have them: SDN's mixed pooling, and deeper ones."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -53,6 +55,17 @@ def test_deeper_heads_have_the_authors_convolutions(depth, convolutions):
 def test_features_that_are_too_small_for_the_convolutions_are_refused():
     with pytest.raises(ValueError, match="a head of depth 5 does not fit features of 2 pixels"):
         head(Tap((64, 10, 10)), 10, depth=5)
+
+
+@pytest.mark.parametrize("shape", [(64, 30, 2), (64, 2, 30), (1, 30, 30), (3, 30, 30)])
+@pytest.mark.parametrize("depth", range(6))
+def test_a_head_fits_or_is_refused_whatever_the_shape_of_the_features(shape, depth):
+    try:
+        found = head(Tap(shape), 10, depth)(torch.zeros(2, *shape)).shape
+    except ValueError as error:
+        found = str(error)
+    refusal = rf"a head of depth {depth} does not fit features of \d \w+; choose a smaller depth"
+    assert found == (2, 10) or (depth > 0 and re.fullmatch(refusal, found))
 
 
 def test_the_loss_is_the_plain_mean():

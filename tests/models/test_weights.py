@@ -1,5 +1,6 @@
 """Pretrained weights: read as they are published, checked, and loaded where they belong or not at all."""
 
+import argparse
 import hashlib
 import json
 import pickle
@@ -9,6 +10,9 @@ import pytest
 import timm
 import torch
 from conftest import settings_of
+from hypothesis import given
+from hypothesis import settings as settings_
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from test_dag import stats
 from test_job import command
@@ -21,6 +25,7 @@ from manyexits.data.weights import fetch
 from manyexits.models import weights
 from manyexits.models.backbones import resnet as our_resnet
 from manyexits.models.backbones import timm as our_timm
+from manyexits.models.network import load_weights
 from manyexits.study import resolve
 from manyexits.study.plan import load
 from manyexits.study.refusals import StudyError
@@ -161,7 +166,9 @@ def test_position_embeddings_of_another_size_are_refused_unless_the_backbone_res
 
 
 def test_resampling_without_position_embeddings_is_refused():
-    with pytest.raises(ValueError, match="timm's resnet18 has no position embedding; remove resample_positions"):
+    with pytest.raises(
+        ValueError, match="timm's resnet18 has no position embedding that can be resampled; remove resample"
+    ):
         our_timm.build(7, name="resnet18", resample_positions=True)
 
 
@@ -206,7 +213,10 @@ def test_damaged_files_are_refused_in_one_sentence(published, tmp_path, file, da
     published(STATE, file)
     path = tmp_path / "raw" / file
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"some\.\w+ is damaged, or holds more than weights .* get it again") as caught:
+    sentence = (
+        r"some\.\w+ is (damaged, or holds more than weights .* get it again|empty; get the weights) from https://there"
+    )
+    with pytest.raises(ValueError, match=sentence) as caught:
         fetch(told(file=file), path.parent, False, tmp_path / "other")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "other/manifest.json").exists()
@@ -221,7 +231,7 @@ def test_no_code_in_a_file_is_ever_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"fc.weight": Trap()}, tmp_path / "some.pth")
     (tmp_path / "sprung").unlink(missing_ok=True)
-    with pytest.raises(ValueError, match="is damaged, or holds more than weights"):
+    with pytest.raises(ValueError, match=r"holds more than weights \(io.open\), .*; save the state dict alone"):
         fetch(told(), tmp_path, False, tmp_path / "made")
     (tmp_path / "some.pth").write_bytes(pickle.dumps(Trap()))
     with pytest.raises(ValueError, match="is damaged, or holds more than weights"):
@@ -229,9 +239,185 @@ def test_no_code_in_a_file_is_ever_run(tmp_path, monkeypatch):
     assert not (tmp_path / "sprung").exists()
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n"
+FOREIGN = {
+    "pointer": ("a.pth", POINTER, "is a Git LFS pointer, .* `git lfs pull`"),
+    "pointer to safetensors": ("a.safetensors", POINTER, "is a Git LFS pointer, .* `git lfs pull`"),
+    "page": (
+        "a.pth",
+        b"\n<!DOCTYPE html><html>Virus scan warning</html>",
+        "is a web page; get the weights from https:",
+    ),
+    "page with a mark": (
+        "a.safetensors",
+        b"\xef\xbb\xbf<HTML><body>log in</body>",
+        "is a web page; get the weights from",
+    ),
+    "answer of a store": (
+        "a.bin",
+        b'<?xml version="1.0"?><Error>AccessDenied</Error>',
+        "is a web page; get the weights",
+    ),
+    "index": (
+        "a.bin",
+        b'{"metadata": {"total_size": 1}, "weight_map": {}}',
+        "is JSON text, .* name the weights themsel",
+    ),
+    "gzip": ("a.pth", b"\x1f\x8b\x08\x00" + bytes(60), "is an archive; unpack it, and name the file inside, or get"),
+    "keras": ("a.pt", b"\x89HDF\r\n\x1a\n" + bytes(60), "is HDF5, .* name weights of torchvision or timm, or get"),
+    "numpy": (
+        "a.pt",
+        b"\x93NUMPY\x01\x00" + bytes(60),
+        "is a NumPy array; name weights of torchvision or timm, or get",
+    ),
+    "nothing": ("a.pth", b" \n", "is empty; get the weights from https://there"),
+    "safetensors": (
+        "a.pth",
+        lambda path: save_file(STATE, path),
+        "is safetensors under another name; .* in .safetensors",
+    ),
+    "torch": (
+        "a.safetensors",
+        lambda path: torch.save(STATE, path),
+        "is a file of torch.save under another name; .* .pth",
+    ),
+    "folder": ("a.pth", lambda path: path.mkdir(), r"is no file that can be read \(Is a directory\); put the file of"),
+    "more": (
+        "a.pth",
+        lambda path: torch.save({"model": STATE, "args": argparse.Namespace()}, path),
+        r"holds more than weights \(argparse.Namespace\), and nothing else is ever loaded; save the state dict alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_is_no_file_of_weights_is_told_by_its_first_bytes(tmp_path, what):
+    file, write, sentence = FOREIGN[what]
+    path = tmp_path / file
+    path.write_bytes(write) if isinstance(write, bytes) else write(path)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        fetch(told(file=file), tmp_path, False, tmp_path / "made")
+    assert_plain(caught.value)
+
+
+def assert_plain(error):
+    """One sentence for a terminal, without torch's advice to trust the file."""
+    assert str(error).isprintable()
+    assert not re.search(r"weights_only|pickle|trust", str(error))
+    assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize("length", [0x3C, 0x7B, 0x5B])  # as bytes "<", "{" and "["
+def test_safetensors_whose_length_looks_like_text_are_read(tmp_path, length):
+    weight = torch.ones(2)
+    header = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    length += 256 * (length < len(header))
+    (tmp_path / "a.safetensors").write_bytes(
+        length.to_bytes(8, "little") + header.ljust(length).encode() + weight.numpy().tobytes()
+    )
+    fetch(told(file="a.safetensors"), tmp_path, False, tmp_path / "made")
+    assert torch.equal(load_file(tmp_path / "made/model.safetensors")["a"], weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("file", ["some.pth", "some.safetensors"])
+def test_weights_that_are_no_numbers_are_refused_when_they_are_fetched(published, file, value):
+    with pytest.raises(ValueError, match=r"holds values that are no finite numbers, .* in fc.weight; get it again"):
+        published(STATE | {"fc.weight": torch.tensor([[1, value]])}, file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_wherever_they_are_loaded(tmp_path, value):
+    network = our_resnet.build(3, groups=[1, 1], width=4)
+    path, state = tmp_path / "model.safetensors", network.state_dict()
+    first, last = "classifier.2.bias", "stages.0.0.0.weight"
+    save_file({name: part * value if name in (first, last) else part for name, part in state.items()}, path)
+    sentence = (
+        rf"model.safetensors are no finite numbers: {first}, {last} hold NaN or infinity; remove the file and make"
+    )
+    for load_ in (lambda: load_weights(path, network), lambda: weights.load(path, network, "kept")):
+        with pytest.raises(ValueError, match=sentence):
+            load_()
+    assert all(part.isfinite().all() for part in network.state_dict().values())
+
+
+@pytest.mark.parametrize("family", [lambda: our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet"),
+                                    lambda: our_timm.build(7, name="test_vit")])  # fmt: skip
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.backbone."])
+def test_a_prefix_that_all_names_have_is_named(published, family, prefix):
+    ours = family()
+    state = {f"{prefix}{name}": ours.state_dict()[here] for name, here in ours.original.items()}
+    with pytest.raises(ValueError, match=rf"every name begins with {re.escape(prefix)} .*removeprefix\('{prefix}'\)"):
+        weights.load(published(state), ours, "kept")
+    weights.load(published({name.removeprefix(prefix): value for name, value in state.items()}), ours, "kept")
+
+
+def test_whole_numbers_are_no_weights(published):
+    state = {name: value.int() for name, value in resnet.resnet18(num_classes=7).state_dict().items()}
+    with pytest.raises(ValueError, match=r"of another type: conv1.weight int32, .* and \d+ more\)"):
+        weights.load(published(state), our_resnet.build(7, groups=[2, 2, 2, 2], stem="imagenet"), "kept")
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "remedy"),
+    [
+        ("test_vit", {"img_size": 224}, "set the backbone's resample_positions: true"),
+        ("mixer_s32_224", {"img_size": 256}, "set the backbone's pixels to the size of the images that they are for"),
+        (
+            "beit_base_patch16_224",
+            {"img_size": 64},
+            "set the backbone's pixels to the size of the images that they are for",
+        ),
+        ("swin_tiny_patch4_window7_224", {"window_size": 14}, "set the backbone's pixels to the size of the images"),
+    ],
+)
+def test_weights_for_another_size_say_what_there_is_for_them(published, name, theirs, remedy):
+    state = timm.create_model(name, num_classes=7, **theirs).state_dict()
+    with pytest.raises(ValueError, match=rf"of another shape: .*; {remedy}"):
+        weights.load(published(state), our_timm.build(7, name=name), "kept")
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 64), (1, 0, 64), (5, 64), (1, 17, 32)])
+def test_positions_of_no_square_grid_are_refused_for_their_shape(published, shape):
+    ours = our_timm.build(7, name="test_vit", resample_positions=True)
+    state = {name: ours.state_dict()[here] for name, here in ours.original.items()}
+    with pytest.raises(ValueError, match=r"of another shape: pos_embed \(.*\) instead of \(1, 101, 64\)"):
+        weights.load(published(state | {"pos_embed": torch.zeros(shape)}), ours, "kept")
+
+
+@pytest.mark.parametrize("kind", ["pth", "old.pth", "safetensors"])
+@settings_(max_examples=200, deadline=None, database=None)
+@given(data=st.data())
+def test_damaged_files_end_in_one_sentence(kind, data, tmp_path_factory):
+    """Bytes changed, cut out or put in anywhere: what is still a state dict is read, all else refused."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / f"a.{kind}"
+    if kind == "safetensors":
+        save_file(STATE, path)
+    else:
+        torch.save(STATE, path, _use_new_zipfile_serialization=kind == "pth")
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        length = data.draw(st.sampled_from([0, 1, 8, len(content)]))
+        content[place : place + length] = data.draw(st.binary(max_size=12))
+    path.write_bytes(content)
+    try:
+        fetch(told(file=path.name), folder, False, folder / "made")
+    except ValueError as error:
+        assert_plain(error)
+        assert not (folder / "made/manifest.json").exists()
+    else:
+        read = load_file(folder / "made/model.safetensors")
+        assert all(value.isfinite().all() for value in read.values() if value.is_floating_point())
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
+        ({1: torch.ones(2)}, "1 is no name"),
+        ({"a\x1b[31m": torch.ones(2)}, r"'a\\x1b\[31m' is no name"),
+        ({"a": torch.empty(2, device="meta")}, "a is no plain tensor"),
         ({"state_dict": STATE, "epoch": 3}, "state_dict is a dict"),
         ({}, "it is empty"),
         ([torch.ones(2)], "all of it is a list"),
@@ -308,7 +494,8 @@ def test_other_weights_retrain_what_starts_from_them_and_all_that_follows(pretra
     pretrained["weights"]["made"]["sha256"] = "0" * 8
     for regime, told in before.items():
         assert settings(pretrained, "train", regime) != told
-    assert settings(pretrained, "predict") == settings(pretrained, "predict", "mixed")
+    networks = [settings(pretrained, "predict", regime)["network"] for regime in ("disjoint", "mixed")]
+    assert networks[0] == networks[1]
 
 
 def test_without_weights_the_settings_are_as_if_there_were_no_such_key(pretrained, raw):
@@ -351,8 +538,9 @@ def test_a_training_starts_from_its_weights(prepared, published, tmp_path, verb)
     original = moved(our_resnet.build(3, groups=[1, 1], width=4))
     state = {name: original.state_dict()[here] for name, here in original.original.items()}
     path = published(state)
+    entry = json.loads((path.parent / "manifest.json").read_text())["settings"]
     told = settings_of("all" if verb == "train" else "backbone", epochs=1, lr=1e-9)
-    told["weights"] = {"classifier": "kept"}
+    told["weights"] = entry | {"classifier": "kept"}
     if verb == "pretrain":
         del told["network"]["placement"], told["network"]["method"]
     assert cli.main([verb, *command(told, prepared, tmp_path, "--weights", str(path))[1:]]) == 0
@@ -372,7 +560,14 @@ def test_the_workflow_makes_the_weights_before_what_starts_from_them(pretrained,
     runs = [f"results/runs/small/{regime}/s1/model.safetensors" for regime in ("joint", "mixed")]
     done = snakemake(tmp_path, "-n", "-p", *runs, MANYEXITS_DATA_ROOT="")
     shown = done.stdout + done.stderr
-    assert stats(shown) == {"prepare": 1, "weights": 1, "pretrain": 1, "train": 2}
+    assert stats(shown) == {
+        "prepare": 1,
+        "weights": 1,
+        "count_backbone": 1,
+        "count_flops": 1,
+        "pretrain": 1,
+        "train": 2,
+    }
     commands = re.findall(r"manyexits (\w+) (--settings .*)", shown)
     start = "--weights data/weights/made/model.safetensors"
     assert sorted(verb for verb, options in commands if start in options) == ["pretrain", "train"]

@@ -47,6 +47,11 @@ def jobs() -> dict[str, dict[str, str]]:
     return {job["JobId"]: job for job in found}
 
 
+def of_rule(rule: str, seen: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The jobs of one rule, or of one rule and its first wildcards: Snakemake names both in a job's comment."""
+    return {number: job for number, job in seen.items() if job["Comment"].startswith(f"rule_{rule}_")}
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """The study after its run, in which all processes of one training were killed at once, as where a node is lost.
@@ -61,7 +66,7 @@ def study(tmp_path_factory):
         while not list(clone.glob("results/slurm/.checkpoints/*/latest.ckpt")):
             assert process.poll() is None, (clone / "said").read_text()
             time.sleep(0.2)
-        (killed,) = (number for number, job in jobs().items() if "digits-four" in job["Comment"])
+        (killed,) = of_rule("train_wildcards_digits-four", jobs())
         subprocess.run(["scancel", "--signal=KILL", "--full", killed], check=True)
         ended(process, clone)
         yield clone, jobs(), killed
@@ -76,10 +81,8 @@ def test_slurm_allocates_what_the_recipes_say_and_no_gpu_to_what_needs_none(stud
     _, seen, _ = study
 
     def asked(rule: str) -> set[tuple[str, ...]]:
-        of_rule = [job for job in seen.values() if job["Comment"].startswith(f"rule_{rule}_")]
-        return {
-            tuple(job.get(k, "") for k in ("TresPerJob", "MinMemoryNode", "TimeLimit", "NumCPUs")) for job in of_rule
-        }
+        keys = ("TresPerJob", "MinMemoryNode", "TimeLimit", "NumCPUs")
+        return {tuple(job.get(key, "") for key in keys) for job in of_rule(rule, seen).values()}
 
     one, four = "gres:gpu:a100:1", "gres:gpu:a100:4"
     assert asked("prepare") == {("", "16000M", "02:00:00", "8")}  # it decodes photographs
@@ -87,16 +90,16 @@ def test_slurm_allocates_what_the_recipes_say_and_no_gpu_to_what_needs_none(stud
     # two phases in one job: twice the time; the second attempt has half as much memory again
     assert asked("train_wildcards_digits-four") == {(four, "2G", "01:00:00", "1"), (four, "3G", "01:00:00", "1")}
     assert asked("analyse") == {(one, "16000M", "08:00:00", "4")}
-    assert len(seen) == 8  # a figure is drawn where Snakemake runs
+    assert len(seen) == 8, sorted(job["Comment"] for job in seen.values())  # a figure is drawn where Snakemake runs
 
 
 def test_a_killed_training_is_started_again_and_goes_on(study):
     clone, seen, killed = study
-    states = {number: job["JobState"] for number, job in seen.items() if "digits-four" in job["Comment"]}
+    states = {number: job["JobState"] for number, job in of_rule("train_wildcards_digits-four", seen).items()}
     assert states.pop(killed) == "CANCELLED"
     assert [*states.values()] == ["COMPLETED"]
     log = (clone / "results/slurm/logs/train/digits-four/relay/s1.log").read_text()
-    assert re.match(r"resuming in phase 2, epoch \d+, step \d+\n", log)
+    assert re.search(r"^resuming in phase 2, epoch \d+, step \d+$", log, re.MULTILINE)
     assert not list(clone.glob("results/slurm/.checkpoints/*/*"))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from manyexits.study import components
 from manyexits.study.components import KINDS, nearest
+from manyexits.study.plan import load
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -135,7 +136,8 @@ def test_what_is_asked_for_of_each_kind():
 
 
 def test_a_reader_states_its_side_or_has_the_option_pixels(file):
-    constants = "".join(f"{key} = 1\n" for key in KINDS["readers"].constants if key != "SIDE")
+    texts = "".join(f"{key} = 'some'\n" for key in ("TITLE", "HOME", "LICENCE", "SIZE"))
+    constants = f"{texts}IMAGES = 1\n"
     source = constants + "def places(): ...\ndef load(root, hub, workers, *, pixels: int = 8): ...\n"
     where = file("readers", "mine", source)
     assert list(components.options("readers", "mine").model_fields) == ["pixels"]
@@ -252,6 +254,141 @@ def test_a_method_without_a_loss_of_its_own_has_the_description_of_the_plain_one
     assert components.docstring("methods", "pbee", "loss") != plain
     file("methods", "mine", 'def build(outputs): ...\ndef loss():\n    """Mine.\n\n    More.\n    """\n')
     assert components.docstring("methods", "mine", "loss") == "Mine."
+
+
+CONSTANTS = [(kind, key) for kind, about in KINDS.items() for key in (*about.constants, *about.further, "VERSION")]
+WRONG = [None, "", " ", 0, -1, 1.5, "text", True, (), [], ("x",), ("x", "x"), (1,), {}, {"a": 1}, ["classification"]]
+RIGHT = {
+    "SIDE": [8],
+    "LEAST": [1, 3],
+    "MOST": [1, 3],
+    "VERSION": [1, 2],
+    "IMAGES": [None, 5],
+    "OWN": [True, False],
+    "PAIRS": [True, False],
+    "COLUMNS": [("x",), ("x", "y")],
+    "TASKS": [("classification",), ("regression", "classification")],
+}
+
+
+@pytest.mark.parametrize(("kind", "key"), CONSTANTS)
+def test_a_constant_of_another_type_is_refused_without_importing_the_file(file, kind, key):
+    name = next(name for name in components.names(kind) if "pixels" not in components.options(kind, name).model_fields)
+    path = components._PACKAGE / KINDS[kind].folder / f"{name}.py"
+    source, right = path.read_text(), RIGHT.get(key, ["text"])
+    for value in right:
+        file(kind, name, f"{source}\n{key} = {value!r}\n")
+        assert components.constant(kind, name, key, "default") == value
+    for value in WRONG:
+        if not any(type(value) is type(each) and value == each for each in right):
+            where = file(kind, name, f"{source}\n{key} = {value!r}\n")
+            for call in (components.options, components.module):
+                said = refused(call, kind, name)
+                assert said == f"{where}: {key} must be {components.CONSTANTS[key][0]}, not {value!r}"
+    where = file(kind, name, f"{source}\n{key} = len('x')\n")
+    assert refused(components.options, kind, name).startswith(f"{where}: {key} must be a literal")
+
+
+SIGNATURES = {
+    "too few": "",
+    "too many": "{given}, another",
+    "as many as come": "*{first}",
+    "by name alone": "*, {named}",
+    "all by name": "{given}, **{first}",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("how", SIGNATURES)
+def test_the_entry_takes_what_its_kind_is_given(file, kind, how):
+    about, name = KINDS[kind], components.names(kind)[0]
+    tree = ast.parse((components._PACKAGE / about.folder / f"{name}.py").read_text())
+    given = ", ".join(about.given)
+    new = SIGNATURES[how].format(given=given, first="more", named=", ".join(f"{each}: int" for each in about.given))
+    (entry,) = [node for node in tree.body if getattr(node, "name", None) == about.entry]
+    entry.args = ast.parse(f"def f({new}): ...").body[0].args
+    where = file(kind, name, ast.unparse(tree))
+    expected = f"{where}: {about.entry} takes {given}, then options behind a *, each by its name"
+    assert refused(components.options, kind, name) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_names_of_what_the_entry_is_given_are_its_own(file, kind):
+    about, name = KINDS[kind], components.names(kind)[0]
+    source = (components._PACKAGE / about.folder / f"{name}.py").read_text()
+    tree = ast.parse(source)
+    (entry,) = [node for node in tree.body if getattr(node, "name", None) == about.entry]
+    for index, argument in enumerate(entry.args.args):
+        argument.arg = f"other{index}"
+    before = list(components.options(kind, name).model_fields)
+    file(kind, name, ast.unparse(tree))
+    assert list(components.options(kind, name).model_fields) == before
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ("def places(): ...", "the option path"),
+        ("def places(path, more): ...", "the option path"),
+        ("def places(*path): ...", "the option path"),
+        ("def places(*, path): ...", "the option path"),
+        ("def places(path, *, more): ...", "the option path"),
+        ("def places(path): ...", None),
+        ("def places(folder='x'): ...", None),
+    ],
+)
+def test_places_takes_the_path_that_the_reader_has(file, places, told):
+    source = (components._PACKAGE / "data/readers/tinyimagenet.py").read_text()
+    where = file("readers", "mine", f"{source}\n{places}\n")
+    if told is None:
+        assert components.options("readers", "mine")
+    else:
+        assert refused(components.options, "readers", "mine") == f"{where}: places takes {told}"
+
+
+@pytest.mark.parametrize(("places", "fits"), [("places()", True), ("places(path='')", True), ("places(path)", False)])
+def test_places_of_a_reader_without_a_path_can_be_called_without_one(file, places, fits):
+    source = (components._PACKAGE / "data/readers/digits.py").read_text()
+    where = file("readers", "mine", f"{source}\ndef {places}: ...\n")
+    if fits:
+        assert components.options("readers", "mine")
+    else:
+        assert refused(components.options, "readers", "mine") == f"{where}: places takes nothing"
+
+
+@pytest.mark.parametrize(
+    ("section", "kind", "taken"),
+    [("datasets", "readers", "licence"), ("backbones", "backbones", "weights"), ("methods", "methods", "kind")],
+)
+def test_an_option_does_not_take_the_name_of_its_entrys_keys(file, raw, section, kind, taken):
+    entry = {"datasets": "digits", "backbones": "tiny", "methods": "sdn"}[section]
+    name = next(iter(components.names(kind))) if kind != "readers" else "digits"
+    about = KINDS[kind]
+    source = (components._PACKAGE / about.folder / f"{name}.py").read_text()
+    tree = ast.parse(source)
+    (function,) = [node for node in tree.body if getattr(node, "name", None) == about.entry]
+    function.args.kwonlyargs.append(ast.arg(taken, ast.Name("str")))
+    function.args.kw_defaults.append(ast.Constant("x"))
+    where = file(kind, "mine", ast.unparse(tree))
+    raw[section][entry] = {{"datasets": "source", "backbones": "family", "methods": "kind"}[section]: "mine"}
+    raw["datasets"]["digits"]["classes"] = 10
+    with pytest.raises(ValueError, match=f"{where}: the option {taken} has the name of a key that every entry"):
+        load(raw)
+
+
+@pytest.mark.parametrize("name", ["json", "copy", "model_fields"])
+def test_an_option_whose_name_pydantic_needs_is_refused_without_a_warning(file, name):
+    where = file("methods", "mine", f"def build(outputs, *, {name}: int = 1): ...\n")
+    said = refused(components.options, "methods", "mine")
+    assert said.startswith(f"{where}: the options of build cannot be read without importing the file (")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_no_option_is_infinite_whatever_its_file_says_of_its_range(file, value):
+    file("methods", "mine", "def build(outputs, *, rate: float = 1.0, rates: list[float] = []): ...\n")
+    for stated in ({"rate": value}, {"rates": [value]}):
+        with pytest.raises(ValueError, match="finite"):
+            components.options("methods", "mine")(**stated)
 
 
 @pytest.mark.parametrize("source", ["", "def nothing(): ...\n"])

@@ -84,6 +84,64 @@ def test_extending_an_unknown_entry_is_refused(raw):
     assert refused(raw).startswith("experiments.other.extends: there is no 'smal'; valid names: small")
 
 
+@pytest.mark.parametrize("section", ["recipes", "experiments"])
+@pytest.mark.parametrize("parent", [["quick"], {"a": 1}, 1, True, "", 1.5, [[]]])
+def test_what_is_extended_is_a_name(raw, section, parent):
+    raw[section]["new"] = {"extends": parent}
+    assert refused(raw).startswith(f"{section}.new.extends: there is no {parent!r}; valid names: ")
+
+
+@pytest.mark.parametrize("section", ["recipes", "experiments"])
+@pytest.mark.parametrize("entry", [1, "text", [1], True, ["extends"]])
+def test_an_entry_is_a_mapping(raw, section, entry):
+    raw[section]["new"] = entry
+    assert refused(raw).startswith(f"{section}.new must be a mapping of keys")
+    raw[section]["other"] = {"extends": "new"}
+    assert f"{section}.new must be a mapping of keys" in refused(raw)
+
+
+@pytest.mark.parametrize("name", [1, 1.5, True, None])
+@pytest.mark.parametrize(
+    "section", ["datasets", "backbones", "methods", "placements", "recipes", "regimes", "experiments"]
+)
+def test_a_name_is_text_everywhere(raw, section, name):
+    raw[section][name] = next(iter(raw[section].values()))
+    assert refused(raw) == f"{section}.{name}: a name is text (got {name!r}); write it in quotes, or rename it"
+
+
+def test_a_chain_of_extends_that_never_ends_is_refused(raw):
+    raw["recipes"] |= {f"r{n}": {"extends": f"r{n + 1}"} for n in range(3000)} | {"r3000": {"extends": "quick"}}
+    assert "entries extend one another over more than 30 links" in refused(raw)
+
+
+@pytest.mark.parametrize("origin", ["O", "P E.1"])
+def test_one_mark_is_that_of_all_values(raw, origin):
+    raw["recipes"]["quick"]["origin"] = origin
+    raw["recipes"]["new"] = {"extends": "quick", "lr": 1e-4, "origin": {"lr": "L"}}
+    recipes = load(raw).study.recipes
+    assert recipes["quick"].origin == dict.fromkeys(["optimizer", "lr", "batch", "epochs", "patience"], origin)
+    assert recipes["new"].origin == recipes["quick"].origin | {"lr": "L"}
+
+
+@pytest.mark.parametrize("base", [True, False])
+@pytest.mark.parametrize("origin", [["O"], 1, True, "mine", "", {"lr": ["O"]}, {"lr": 1}, {1: "O"}])
+def test_what_is_no_mark_is_refused(raw, origin, base):
+    before = {"recipes": {"quick": raw["recipes"]["quick"]}} if base else None
+    raw = raw | {"recipes": {"quick": raw["recipes"]["quick"] | {"origin": origin}}}
+    with pytest.raises(StudyError, match=r"^recipes\.quick") as caught:
+        load(raw, before)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_overlay_takes_back_the_mark_of_what_it_changes(raw):
+    """A single mark counts as one of each value, in the base as well as in the overlay."""
+    base = {"recipes": {"quick": raw["recipes"]["quick"] | {"origin": "P"}}}
+    merged = resolve.merge(raw | base, {"recipes": {"quick": {"lr": 0.1}}})
+    assert load(merged, base).study.recipes["quick"].origin == {
+        "optimizer": "P", "lr": "O", "batch": "P", "epochs": "P", "patience": "P"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("batch", "devices", "per_device"), [(130, 4, None), (128, 1, 48), (2, 4, None)])
 def test_a_batch_that_the_devices_cannot_divide_is_refused(raw, batch, devices, per_device):
     raw["recipes"]["quick"] |= {"batch": batch, "devices": devices, "per_device_batch": per_device}
@@ -205,10 +263,32 @@ def test_an_infinite_budget_is_refused(raw):
     assert "is no budget" in refused(raw)
 
 
-def test_a_regime_that_pretrain_already_makes_is_refused(raw):
-    raw["regimes"]["alone"] = ["backbone"]
+@pytest.mark.parametrize("phases", [["backbone"], ["backbone", "backbone"]])
+def test_a_regime_that_trains_no_head_is_refused(raw, phases):
+    raw["regimes"]["alone"] = phases
     raw["experiments"]["small"]["regimes"] = ["alone"]
-    assert "alone trains the backbone alone, as `pretrain` does; add a phase" in refused(raw)
+    assert "experiments.small.regimes: alone trains no head" in refused(raw)
+
+
+def test_a_regime_that_trains_no_backbone_needs_one_that_is_trained(raw):
+    raw["regimes"]["late"] = ["heads"]
+    raw["experiments"]["small"] |= {"regimes": ["joint", "late"]}
+    assert "experiments.small.regimes: late trains no backbone" in refused(raw)
+    raw["weights"] = {"w": {"file": "w.pth", "home": "here", "licence": "none"}}
+    raw["backbones"]["tiny"] |= {"weights": "w", "classifier": "new"}
+    assert "last exit would be that of the random start" in refused(raw)
+    raw["backbones"]["tiny"]["classifier"] = "kept"
+    assert load(raw)
+
+
+def test_a_dataset_does_not_take_the_folder_of_the_weights(raw):
+    raw["datasets"]["weights"] = raw["datasets"]["digits"]
+    assert refused(raw).startswith("datasets.weights: ")
+
+
+def test_names_are_no_longer_than_files_can_bear(raw):
+    raw["experiments"]["x" * 101] = raw["experiments"]["small"]
+    assert refused(raw).startswith(f"experiments.{'x' * 101}: ")
 
 
 def test_a_sweep_that_is_not_there_is_refused(raw):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from manyexits.files.digests import digest
 from manyexits.study import resolve
 from manyexits.study.plan import data_root, load
 from manyexits.study.refusals import StudyError
@@ -99,11 +100,15 @@ RUN = {"experiment": "small", "regime": "disjoint", "seed": 1}
 
 
 def test_training_knows_no_budget_and_calibration_no_learning_rate(small_plan):
+    def whose(stage, **names):
+        return digest({key: value for key, value in told(small_plan, stage, **names).items() if key != "version"})
+
     assert "budget" not in small_plan.settings("train", **RUN)
     assert told(small_plan, "calibrate", **RUN) == {
         "budgets": [0.5, 1.0],
         "criteria": ["confidence", "entropy"],
         "protocols": ["paper", "shared", "geometric"],
+        "made_from": {"costs": whose("count_flops", experiment="small"), "predictions": whose("predict", **RUN)},
         "task": {"classes": 10},
         "version": 2,
     }

@@ -1,18 +1,14 @@
 """Two generations with checksums, one owner, and what cannot be mended is remembered."""
 
 import errno
-import json
 import os
 import subprocess
-import sys
-import time
 
 import pytest
 import torch
 
 from manyexits.files.atomic import NoSpaceError
-from manyexits.training import checkpoint
-from manyexits.training.checkpoint import Checkpoints, LockedError
+from manyexits.training.checkpoint import Checkpoints
 
 
 @pytest.fixture
@@ -112,65 +108,6 @@ def test_no_code_in_a_checkpoint_is_run(store):
     store.save({"evil": Evil()})
     with pytest.raises(Exception, match="Weights only load failed"):
         store.load()
-
-
-def test_a_lock_is_released_at_the_end_and_after_an_error(store):
-    with store.lock():
-        assert (store.folder / "lock").exists()
-    with pytest.raises(RuntimeError), store.lock():
-        raise RuntimeError
-    with store.lock():
-        pass
-
-
-def test_a_living_owner_keeps_others_out(store):
-    with store.lock(), pytest.raises(LockedError, match=f"process {os.getpid()} trains this run already"), store.lock():
-        pass
-
-
-def test_the_lock_of_a_killed_owner_is_taken_over_at_once(store):
-    code = (
-        "import sys, pathlib, time; from manyexits.training.checkpoint import Checkpoints\n"
-        "with Checkpoints(pathlib.Path(sys.argv[1])).lock(): print('locked', flush=True); time.sleep(60)"
-    )
-    owner = subprocess.Popen([sys.executable, "-c", code, str(store.folder)], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout.readline() == "locked\n"
-    with pytest.raises(LockedError), store.lock():
-        pass
-    owner.kill()
-    owner.communicate()
-    began = time.monotonic()
-    with store.lock():
-        assert time.monotonic() - began < 1
-
-
-def test_a_recycled_process_id_is_not_the_owner(store):
-    store.folder.mkdir()
-    other = {"host": os.uname().nodename, "pid": os.getpid(), "started": "1"}
-    (store.folder / "lock").write_text(json.dumps(other))
-    with store.lock():
-        pass
-
-
-def test_the_lock_of_another_machine_holds_while_its_heart_beats(store, monkeypatch):
-    store.folder.mkdir()
-    lock = store.folder / "lock"
-    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
-    with pytest.raises(LockedError), store.lock():
-        pass
-    old = time.time() - checkpoint.STALE_S - 1
-    os.utime(lock, (old, old))
-    with store.lock():
-        pass
-
-
-def test_the_heart_beats(store, monkeypatch):
-    monkeypatch.setattr(checkpoint, "HEARTBEAT_S", 0.05)
-    with store.lock():
-        lock = store.folder / "lock"
-        os.utime(lock, (1, 1))
-        time.sleep(0.5)
-        assert time.time() - lock.stat().st_mtime < 10
 
 
 def test_what_failed_for_good_is_said_again_to_later_attempts_and_forgotten_by_a_new_start(store):

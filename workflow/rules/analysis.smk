@@ -14,6 +14,7 @@ rule analyse:
     threads: 4
     resources:
         gpu=1,
+        device=STUDY.device,
         mem_mb=16000,
         runtime=480,
     params:
@@ -23,5 +24,5 @@ rule analyse:
         "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
     shell:
         "manyexits analyse --settings {params.settings:q} --data {params.data:q} --weights {input.models:q}"
-        " --workers {threads}"
+        " --workers {threads:q} --device {resources.device:q}"
         " --output {output.rows:q} 2> {log:q}"

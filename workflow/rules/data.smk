@@ -25,8 +25,8 @@ rule prepare:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub}"
-        " --workers {threads} --output {params.folder:q} 2> {log:q}"
+        "manyexits prepare --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub:q}"
+        " --workers {threads:q} --output {params.folder:q} 2> {log:q}"
 
 
 rule weights:
@@ -51,4 +51,4 @@ rule weights:
     message:
         "Pretrained weights {wildcards.weights}"
     shell:
-        "manyexits weights --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub} --output {params.folder:q} 2> {log:q}"
+        "manyexits weights --settings {params.settings:q} --data-root {resources.data_root:q} {resources.hub:q} --output {params.folder:q} 2> {log:q}"

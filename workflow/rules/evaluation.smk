@@ -1,4 +1,4 @@
-# Steps 4 to 7: from a trained network to tidy rows. Only predict and count_flops load torch.
+# Steps 4 to 7: from a trained network to tidy rows. Only predict loads torch.
 
 
 rule predict:
@@ -13,6 +13,7 @@ rule predict:
     threads: STUDY.most("train", "threads")
     resources:
         gpu=1,
+        device=STUDY.device,
         mem_mb=STUDY.memory("train"),
         runtime=60,
     params:
@@ -22,30 +23,8 @@ rule predict:
         "Predicting with {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
     shell:
         "manyexits predict --settings {params.settings:q} --data {params.data:q} --weights {input.model:q}"
-        " --workers {threads}"
+        " --workers {threads:q} --device {resources.device:q}"
         " --output {output.predictions:q} 2> {log:q}"
-
-
-rule count_flops:
-    input:
-        unpack(STUDY.reads("count_flops")),
-    output:
-        costs=f"{STUDY.output}/costs/{{experiment}}.json",
-    log:
-        f"{STUDY.output}/logs/count_flops/{{experiment}}.log",
-    benchmark:
-        f"{STUDY.output}/benchmarks/count_flops/{{experiment}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        settings=STUDY.settings("count_flops"),
-        data=STUDY.folder("manifest"),
-    message:
-        "Counting the FLOPs of {wildcards.experiment}"
-    shell:
-        "manyexits count_flops --settings {params.settings:q} --data {params.data:q} --output {output.costs:q} 2> {log:q}"
 
 
 rule calibrate:

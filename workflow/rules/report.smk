@@ -34,11 +34,12 @@ rule table:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=STUDY.settings("table"),
+        settings=STUDY.short("table"),
+        long=STUDY.long("table"),
     message:
         "Table {wildcards.name}"
     shell:
-        "manyexits table --settings {params.settings:q} --inputs {input.rows:q} --output {output.csv:q} 2> {log:q}"
+        "manyexits table --settings {params.settings:q} --inputs {input.rows:q} --output {output.csv:q} 2> {log:q} <<< {params.long:q}"
 
 
 rule figure:
@@ -63,11 +64,12 @@ rule figure:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=STUDY.settings("figure"),
+        settings=STUDY.short("figure"),
+        long=STUDY.long("figure"),
     message:
         "Figure {wildcards.name}"
     shell:
-        "manyexits figure --settings {params.settings:q} --inputs {input.rows:q} --output {output.pdf:q} 2> {log:q}"
+        "manyexits figure --settings {params.settings:q} --inputs {input.rows:q} --output {output.pdf:q} 2> {log:q} <<< {params.long:q}"
 
 
 rule card:
@@ -99,11 +101,12 @@ rule card:
         # where the checkout lies changes no result
         checkout=str(CHECKOUT),
     params:
-        settings=STUDY.settings("card"),
+        settings=STUDY.short("card"),
+        long=STUDY.long("card"),
         folder=STUDY.folder("html"),
         data=STUDY.data,
     message:
         "Reproducibility card"
     shell:
         "manyexits card --settings {params.settings:q} --folder {params.folder:q} --data {params.data:q}"
-        " --checkout {resources.checkout:q} --output {output.html:q} 2> {log:q}"
+        " --checkout {resources.checkout:q} --output {output.html:q} 2> {log:q} <<< {params.long:q}"

@@ -18,6 +18,8 @@ from manyexits.models.measure import measure
 from manyexits.models.network import MultiExit
 
 PAIRS = True
+LEAST = 2
+"""Networks that one job compares at least."""
 TASKS = ("classification",)
 COLUMNS = (
     "part",
@@ -55,10 +57,10 @@ def analyse(
     models: Models,
     data: Prepared,
     *,
-    grid: Annotated[int, Field(ge=2)] = 25,
-    line: Annotated[int, Field(ge=2)] = 25,
-    n_probe: Annotated[int, Field(ge=1)] = 10000,
-    n_batchnorm: Annotated[int, Field(ge=1)] = 10000,
+    grid: Annotated[int, Field(ge=2, le=1000)] = 25,
+    line: Annotated[int, Field(ge=2, le=1000)] = 25,
+    n_probe: Annotated[int, Field(ge=1, le=10**9)] = 10000,
+    n_batchnorm: Annotated[int, Field(ge=1, le=10**9)] = 10000,
     control: str = "disjoint",
 ) -> Rows:
     """Lines between all pairs of models and, where all three regimes are there, their plane.
@@ -72,8 +74,7 @@ def analyse(
         n_batchnorm: training images that re-estimate BatchNorm's statistics at every point, in batches of 100 [O].
         control: regime whose runs under two seeds are the control.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    surface = Surface([model.to(device) for _, _, model in models], data, n_probe, n_batchnorm)
+    surface = Surface([model for _, _, model in models], data, n_probe, n_batchnorm)
     rows: Rows = []
     for first, second in itertools.combinations(range(len(models)), 2):
         ends = {

@@ -1,33 +1,44 @@
 """Captions of the report: workflow/report/{tables,figures}/{name}.rst, filled with what the study says about each."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from manyexits.files import reading
+from manyexits.study import components
 from manyexits.study.plan import Plan
 
 CAPTIONS = "workflow/report"
+RAW = ("{% raw %}", "{% endraw %}")
+"""Between these jinja leaves text alone."""
 
 
-def title(checkout: Path, kind: str, name: str) -> str:
+class _Manifest(BaseModel):
+    """What is read of a prepared dataset's manifest.json."""
+
+    n: dict[str, int]
+
+
+def title(checkout: Path, plan: Plan, kind: str, name: str) -> str:
     """The caption's first line: what the artefact shows.
 
     Raises:
-        ValueError: when it has no caption.
+        ValueError: when its file has no docstring either.
     """
-    return _template(checkout, kind, name).splitlines()[0].strip("*")
+    return _template(checkout, plan, kind, name).removeprefix(RAW[0]).splitlines()[0].removesuffix(RAW[1]).strip("*")
 
 
 def caption(checkout: Path, plan: Plan, kind: str, name: str) -> str:
     """The whole caption as reStructuredText.
 
     Raises:
-        ValueError: when it has no caption, or a dataset has no manifest to tell n.
+        ValueError: when a dataset's manifest is damaged.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(checkout / CAPTIONS), undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_template(checkout, kind, name)).render(facts(plan, kind, name))
+    return environment.from_string(_template(checkout, plan, kind, name)).render(facts(plan, kind, name))
 
 
 def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
@@ -50,14 +61,15 @@ def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
     }
 
 
-def _template(checkout: Path, kind: str, name: str) -> str:
-    path = checkout / CAPTIONS / kind / f"{name}.rst"
-    if not path.exists():
-        raise ValueError(f"{kind}.{name} has no caption; write {CAPTIONS}/{kind}/{name}.rst, its first line a title")
-    return path.read_text(encoding="utf-8")
+def _template(checkout: Path, plan: Plan, kind: str, name: str) -> str:
+    """Its caption, or its kind's, or what its file says of itself, between marks that jinja leaves alone."""
+    component = plan.runs.component(kind, name)
+    for stem in (name, component):
+        if (path := checkout / CAPTIONS / kind / f"{stem}.rst").exists():
+            return reading.text(path)
+    return RAW[0] + components.about(kind, component) + RAW[1]
 
 
-def _images(manifest: Path) -> dict[str, int]:
-    if not manifest.exists():
-        raise ValueError(f"{manifest} is missing, so that no caption can tell n; prepare the dataset first")
-    return json.loads(manifest.read_text(encoding="utf-8"))["n"]
+def _images(manifest: Path) -> dict[str, int] | None:
+    """Images of every split; None where the dataset is not prepared here."""
+    return reading.json_as(manifest, _Manifest).n if manifest.exists() else None

@@ -6,7 +6,11 @@ from typing import Any
 import pandas as pd
 
 from manyexits.files import rows
+from manyexits.files.reading import reading
+from manyexits.study import components
 
+NAMES = ("experiment", "variant")
+"""Columns that tell experiments apart."""
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
@@ -14,17 +18,41 @@ MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 10
 """Metric -> how people read it."""
 
 
-def read(reads: str, paths: list[Path]) -> pd.DataFrame:
+def read(module: Any, paths: list[Path]) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
+    Args:
+        module: the table or figure. It READS `rows` or an analysis; of rows it may name the METRICS and, by protocols,
+            the POINTS of sweeps that it draws.
+        paths: of the files.
+
     Raises:
-        ValueError: when a file has other columns than this version writes.
+        ValueError: when a file is damaged, or has other columns than this version writes.
     """
-    if reads == "rows":
-        return rows.read(paths)
-    text = {"experiment": "string", "variant": "string"}
-    frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""]) for path in paths]
+    if module.READS == "rows":
+        return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)))
+    columns = [*NAMES, *components.constant("analysis", module.READS, "COLUMNS", ())]
+    frames = []
+    for path in paths:
+        with reading(path, "file of an analysis"):
+            frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, "string"), keep_default_na=False, na_values=[""])
+            if list(frame.columns) != columns:
+                raise ValueError("it has other columns than this version writes")
+        frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna({"variant": ""})
+
+
+def each(frame: pd.DataFrame, identities: list[dict[str, Any]]) -> list[pd.DataFrame]:
+    """The rows of every experiment, found in one pass.
+
+    Raises:
+        ValueError: for an experiment without rows.
+    """
+    groups = dict(tuple(frame.groupby(list(NAMES), sort=False)))
+    keys = [tuple(identity[name] for name in NAMES) for identity in identities]
+    if absent := [label(identity) for identity, key in zip(identities, keys, strict=True) if key not in groups]:
+        raise ValueError(f"there are no rows of {absent[0]}; evaluate its runs")
+    return [groups[key] for key in keys]
 
 
 def label(identity: dict[str, Any]) -> str:
@@ -42,9 +70,9 @@ def of(frame: pd.DataFrame, identity: dict[str, Any]) -> pd.DataFrame:
     return frame[(frame["experiment"] == identity["experiment"]) & (frame["variant"] == identity["variant"])]
 
 
-def regimes(frame: pd.DataFrame, identity: dict[str, Any], order: list[str]) -> list[str]:
-    """Regimes of one experiment, in the order of the study; an experiment need not have all of them."""
-    own = set(of(frame, identity)["regime"])
+def regimes(frame: pd.DataFrame, order: list[str]) -> list[str]:
+    """Regimes of one experiment's rows, in the order of the study; an experiment need not have all of them."""
+    own = set(frame["regime"].unique())
     return [regime for regime in order if regime in own]
 
 

@@ -1,18 +1,18 @@
 """Records of finished runs, small and clean enough to be committed; tables, figures and card rebuild from them."""
 
-import getpass
 import re
 import shutil
 import socket
 from pathlib import Path
 
+from manyexits.files import reading
 from manyexits.study.plan import Plan
 
 KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv")
 KEPT_PHASE_1 = ("run.json", "history.csv")
 """What is kept of a training; weights and predictions are not."""
-LARGEST = 1_000_000
-"""Bytes of the largest file that is taken."""
+LARGEST = 50_000_000
+"""Bytes of the largest file that is taken: ImageNet's splits have 14 MB, and hosts of repositories refuse 100 MB."""
 ABSOLUTE = re.compile(r"(?<![\w.:/)])(/[\w.-]+){2,}|(?<![\w-])[A-Za-z]:\\")
 """A path from the root of a machine, of two folders or more."""
 
@@ -24,7 +24,7 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
         Folders of trainings that were taken, and of those that are not finished.
 
     Raises:
-        ValueError: for a file that is too large, or names a host, a user or an absolute path.
+        ValueError: for a file that is too large or no text, or names a host, a user or an absolute path.
     """
     output, data = Path(plan.study.output), Path(plan.study.data)
     finished: list[str] = []
@@ -57,10 +57,15 @@ def check(path: Path) -> None:
     """
     if (size := path.stat().st_size) > LARGEST:
         raise ValueError(f"{path} has {size:,} bytes, more than the {LARGEST:,} that are committed; leave its run out")
-    text = path.read_text(encoding="utf-8")
-    private = {"the name of this host": socket.gethostname(), "the name of its user": getpass.getuser()}
-    found = {what: re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for what, name in private.items()}
-    for what, match in {**found, "an absolute path": ABSOLUTE.search(text)}.items():
+    text = reading.text(path)
+    host = re.search(rf"(?<![\w-]){re.escape(socket.gethostname())}(?![\w-])", text)
+    # users are not looked for by their names, which may be any word; they stand in paths, and before @
+    user = re.search(r"[\w.-]+@[\w-]+(\.[\w-]+)*", text)
+    for what, match in {
+        "the name of this host": host,
+        "a user's name": user,
+        "an absolute path": ABSOLUTE.search(text),
+    }.items():
         if match:
             raise ValueError(
                 f"{path} holds {what}, {match[0]!r}; records are committed without: change what config.yaml calls so"

@@ -13,17 +13,16 @@ def doctor(chosen: argparse.Namespace) -> int:
     from manyexits.commands import doctor
     from manyexits.commands.doctor import text
 
-    report = doctor.examine(chosen.config)
+    report = doctor.examine(chosen.configfile)
     text.show(report)
     return 0 if report.complete else EXIT_INCOMPLETE
 
 
 def settings(chosen: argparse.Namespace) -> None:
     """print what every stage of a run is told; name it EXPERIMENT/REGIME/sSEED"""
-    from manyexits.study import resolve
-    from manyexits.study.plan import load
+    from manyexits.study.plan import read
 
-    plan = load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    plan = read(chosen.configfile)
     runs = {
         "{experiment}/{regime}/s{seed}".format(**names): names
         for experiment in plan.runs.experiments
@@ -54,13 +53,30 @@ def schema(chosen: argparse.Namespace) -> None:
     print(json.dumps(schema(), indent=1))
 
 
+def report(chosen: argparse.Namespace) -> None:
+    """put the tables, figures and card that are there into one page, and name those that are not there yet"""
+    from manyexits.commands import report
+    from manyexits.study.plan import read
+
+    plan = read(chosen.configfile)
+    page, absent = report.make(plan, chosen.configfile)
+    print("".join(f"not there yet: {file}\n" for file in absent), end="")
+    print(f"report: {page}")
+
+
+def unlock(chosen: argparse.Namespace) -> None:
+    """release the lock that a killed workflow left in this folder, if no workflow runs here"""
+    from manyexits.commands import unlock
+
+    print("the lock is released" if unlock.unlock() else "no lock is here")
+
+
 def gather(chosen: argparse.Namespace) -> None:
     """copy the records of finished runs, without weights, to where they can be committed"""
     from manyexits.artefacts import gather
-    from manyexits.study import resolve
-    from manyexits.study.plan import load
+    from manyexits.study.plan import read
 
-    plan = load(resolve.read(chosen.config), resolve.read(chosen.config[:1]))
+    plan = read(chosen.configfile)
     finished, unfinished = gather.gather(plan, chosen.into)
     print(f"{len(finished)} of {len(finished) + len(unfinished)} trainings are in {chosen.into}")
     print("".join(f"not finished: {folder}\n" for folder in unfinished), end="")

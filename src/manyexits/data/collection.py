@@ -5,12 +5,14 @@ so that a damaged one is found now and not in the middle of a training.
 """
 
 import hashlib
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -50,6 +52,8 @@ class Listed:
 
     names: list[str]
     labels: Int64[np.ndarray, " n"]
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Suffix -> number of files beside them that are no photographs by it."""
 
     def first(self, n: int) -> "Listed":
         """The first n photographs of every class, by name.
@@ -66,7 +70,7 @@ class Listed:
 
     def at(self, places: list[int]) -> "Listed":
         """Some of them."""
-        return Listed([self.names[place] for place in places], self.labels[places])
+        return Listed([self.names[place] for place in places], self.labels[places], self.passed_over)
 
 
 def by_class(members: Members, folder: str, classes: list[str]) -> Listed:
@@ -75,31 +79,47 @@ def by_class(members: Members, folder: str, classes: list[str]) -> Listed:
     Args:
         members: the folder or archive.
         folder: with a slash at its end, or empty.
-        classes: the class folders that must be there, in the order of their numbers.
+        classes: the class folders that must be there, in the order of their numbers. Names are compared in Unicode's
+            form C: macOS stores letters and their accents apart.
 
     Raises:
         ValueError: for a class folder that is missing, unknown or holds no photograph.
     """
-    found: dict[str, list[str]] = {name: [] for name in members.folders(folder)}
+    found: dict[str, list[str]] = {composed(name): [] for name in members.folders(folder)}
     if unknown := sorted(set(found) - set(classes)):
         raise ValueError(
-            f"{members.path}: the folder {folder}{unknown[0]} is none of the {len(classes)} classes;"
-            " remove it, or get the dataset again"
+            f"{members.path}: the folder {folder}{unknown[0]} is none of the {len(classes)} classes"
+            f" ({', '.join(classes[:5])}{' and others' if len(classes) > 5 else ''}); move it elsewhere, or name the"
+            " right folders in the dataset's entry"
         )
+    passed_over: Counter[str] = Counter()
     for name in members.names(folder):
         parts = name.removeprefix(folder).split("/")
         if len(parts) > 1 and name.lower().endswith(SUFFIXES):
-            found[parts[0]].append(name)
+            found[composed(parts[0])].append(name)
+        else:
+            passed_over[PurePosixPath(name).suffix.lower() or "no suffix"] += 1
     for class_ in classes:
         if class_ not in found:
             raise ValueError(f"{members.path} holds no class folder {folder}{class_}; it is incomplete, get it again")
         if not found[class_]:
+            other = f", but {_counted(passed_over)}, which are none by their suffix" if passed_over else ""
             raise ValueError(
-                f"{members.path}: the class folder {folder}{class_} holds no photograph; fill it or remove it"
+                f"{members.path}: the class folder {folder}{class_} holds no photograph{other}; fill it, or move it"
+                " elsewhere"
             )
     names = [name for class_ in classes for name in found[class_]]
     labels = [number for number, class_ in enumerate(classes) for _ in found[class_]]
-    return Listed(names, np.array(labels, dtype=np.int64))
+    return Listed(names, np.array(labels, dtype=np.int64), passed_over)
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's form C, in which equal names are equal."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _counted(passed_over: Counter[str]) -> str:
+    return ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(passed_over.items()))
 
 
 def collect(
@@ -136,7 +156,8 @@ def collect(
             f" the first is {first} ({reasons[first]}); get the dataset again, or set damaged: skip in its entry of"
             " config.yaml to leave them out"
         )
-    return Raw(train_part, test_part, class_names, members.describe(), licence, sorted(unread | more))
+    passed_over = dict(sorted((train.passed_over + test.passed_over).items()))
+    return Raw(train_part, test_part, class_names, members.describe(), licence, sorted(unread | more), passed_over)
 
 
 def _part(
@@ -147,13 +168,14 @@ def _part(
     place = {name: index for index, name in enumerate(listed.names)}
     views = np.empty((n if store == "arrays" else 0, pixels, pixels, 3), dtype=np.uint8)
     moments, sizes = np.zeros((n, 2, 3), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
-    digests, unread = [b""] * n, {}
+    digests, seen, unread = [b""] * n, [b""] * n, {}
     for name, found in _each(members, listed.names, pixels, workers):
         if isinstance(found, str):
             unread[name] = found
             continue
         index = place[name]
         digests[index], sizes[index] = found.digest, found.size
+        seen[index] = hashlib.sha256(found.view.tobytes()).digest()
         values = found.view.reshape(-1, 3).astype(np.int64)
         moments[index] = values.sum(0), (values**2).sum(0)
         if store == "arrays":
@@ -161,10 +183,16 @@ def _part(
     kept = [index for index, name in enumerate(listed.names) if name not in unread]
     listed, moments = listed.at(kept), moments[kept]
     digest = hashlib.sha256(b"".join(digests[index] for index in kept)).hexdigest()
+    about: dict[str, Any] = {
+        "moments": moments,
+        "sha256": digest,
+        "names": listed.names,
+        "views": [seen[index] for index in kept],
+    }
     if store == "arrays":
-        return RawPart(views[kept] if unread else views, listed.labels, moments, digest), unread
+        return RawPart(views[kept] if unread else views, listed.labels, **about), unread
     names = np.array([name.encode() for name in listed.names])
-    return RawPart(Files(members.path.resolve(), names, sizes[kept], pixels), listed.labels, moments, digest), unread
+    return RawPart(Files(members.path.resolve(), names, sizes[kept], pixels), listed.labels, **about), unread
 
 
 @dataclass(frozen=True)
@@ -179,11 +207,12 @@ def _decoded(members: Photographs, pixels: int, name: str, data: bytes | None) -
     try:
         data = members.read(name) if data is None else data
         image = opened(data)
+        seen = view(image, pixels)
     except UNREADABLE as error:
         if isinstance(error.__cause__, PermissionError):
             raise  # nothing is wrong with the photograph
         return " ".join(str(error).split()) or type(error).__name__
-    return _Decoded(view(image, pixels), (image.height, image.width), hashlib.sha256(data).digest())
+    return _Decoded(seen, (image.height, image.width), hashlib.sha256(data).digest())
 
 
 def _each(members: Photographs, names: list[str], pixels: int, workers: int) -> Iterator[tuple[str, _Decoded | str]]:

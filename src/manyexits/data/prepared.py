@@ -8,7 +8,6 @@ images: arrays/{train,test}_files.csv (path, height, width) and arrays/root.txt,
 import csv
 import hashlib
 import io
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -20,12 +19,14 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from manyexits.data.images import Files, Images, Labels, open_shards
+from manyexits.data.manifest import DatasetManifest, Splits
 from manyexits.data.raw import Raw, RawPart
-from manyexits.files import atomic
+from manyexits.files import atomic, reading
 from manyexits.files.provenance import sha256
 from manyexits.study import components
 
 INDEX = ("path", "height", "width")
+AGAIN = "remove the prepared folder and prepare it again"
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,11 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, worke
     options = {key: value for key, value in settings.items() if key in known}
     module = components.module("readers", settings["source"])
     raw = module.load(root, hub, workers, **options)
-    write(raw, settings, folder)
+    remarks = write(raw, settings, folder, apart=getattr(module, "OWN", False) and settings.get("shared") != "keep")
     found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped
-    remarks = []
+    if raw.passed_over:
+        counted = ", ".join(f"{n:,} {suffix}" for suffix, n in raw.passed_over.items())
+        remarks.append(f"files that are no photographs by their suffix were passed over: {counted}")
     if skipped:
         remarks.append(f"{len(skipped)} photographs that cannot be read were left out, the first is {skipped[0]}")
     if module.IMAGES and found + len(skipped) < module.IMAGES and not options.get("per_class"):
@@ -96,23 +99,34 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, worke
     return remarks
 
 
-def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
+def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False) -> list[str]:
     """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
 
+    Args:
+        raw: as it came.
+        settings: the dataset's entry.
+        folder: to be written.
+        apart: whether no image may lie in two splits: copies within the training part are kept together, and one in
+            the test part is refused. Else the split is drawn as the authors do, and what it shares is told.
+
+    Returns:
+        What a person should know of images that lie in two splits, or would have.
+
     Raises:
-        ValueError: when its labels are not those of the settings, or it cannot be split.
+        ValueError: when its labels are not those of the settings, or it cannot be split, or the training and the test
+            part share images that they may not.
     """
     name, scores = settings["dataset"], settings.get("scores")
     if scores is None:
         _check_classes(raw, settings)
     else:
         raw = _scored(raw, name, *scores)
-    train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
-    found, tested = (len(np.unique(part.labels)) for part in (raw.train, raw.test))
-    if scores is None and tested != found:
+    train, validation, remarks = _drawn(raw, settings, apart)
+    shared = in_two_splits(raw, train, validation)
+    if shared and apart:
         raise ValueError(
-            f"{raw.source} has training images of {found} classes, but test images of {tested};"
-            " get the complete dataset"
+            f"{raw.source}: {shared}; keep each in one of them, or set shared: keep in the dataset's entry of"
+            " config.yaml"
         )
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
@@ -141,6 +155,8 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
             "n": {key: len(value) for key, value in labels.items()},
             "class_names": raw.class_names,
             "skipped": raw.skipped,
+            **({"passed_over": raw.passed_over} if raw.passed_over else {}),
+            **({"in_two_splits": shared} if shared else {}),
             "per_class": {key: _per_class(value, len(raw.class_names)) for key, value in labels.items()},
             "mean": settings.get("mean") or mean.tolist(),
             "std": settings.get("std") or std.tolist(),
@@ -150,6 +166,57 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path) -> None:
     )
     listed = [*files, "splits.json", "manifest.json"]
     atomic.write_text(folder / "SHA256SUMS", "".join(f"{sha256(folder / file)}  {file}\n" for file in listed))
+    return remarks + ([f"{shared}; a network is tested on what it has seen"] if shared else [])
+
+
+def _drawn(
+    raw: Raw, settings: dict[str, Any], apart: bool
+) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"], list[str]]:
+    """Places of the training and of the validation split in the training part, and what was done about copies."""
+    train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
+    if settings.get("scores") is None:
+        found, tested = (len(np.unique(part.labels)) for part in (raw.train, raw.test))
+        if tested != found:
+            raise ValueError(
+                f"{raw.source} has training images of {found} classes, but test images of {tested};"
+                " get the complete dataset"
+            )
+    copies = copied(raw.train, train, validation) if apart else validation[:0]
+    if not len(copies):
+        return train, validation, []
+    train, validation = np.union1d(train, copies), np.setdiff1d(validation, copies)
+    if not len(validation):
+        raise ValueError(f"{raw.source}: no photograph is left for the validation split, all are copies; add others")
+    return train, validation, [f"{len(copies)} copies of training photographs were left out of the validation split"]
+
+
+def copied(
+    part: RawPart, train: Int64[np.ndarray, " a"], validation: Int64[np.ndarray, " b"]
+) -> Int64[np.ndarray, " c"]:
+    """Which images of the validation split are in the training split, too."""
+    seen = part.seen()
+    trained = {seen[place] for place in train.tolist()}
+    return np.array([place for place in validation.tolist() if seen[place] in trained], dtype=np.int64)
+
+
+def in_two_splits(raw: Raw, train: Int64[np.ndarray, " a"], validation: Int64[np.ndarray, " b"]) -> str | None:
+    """A sentence on images that lie in two splits: equal files, or files that a network sees as equal."""
+    of_train, of_test = raw.train.seen(), raw.test.seen()
+    first: dict[bytes, tuple[str, str]] = {}
+    shared: dict[bytes, str] = {}
+    for split_, places, seen, part in (
+        ("training", train.tolist(), of_train, raw.train),
+        ("validation", validation.tolist(), of_train, raw.train),
+        ("test", range(len(of_test)), of_test, raw.test),
+    ):
+        for place in places:
+            name = f"number {place}" if part.names is None else part.names[place]
+            before, where = first.setdefault(seen[place], (name, split_))
+            if where != split_ and seen[place] not in shared:
+                shared[seen[place]] = f"{before} of the {where} split is {name} of the {split_} split"
+    if not shared:
+        return None
+    return f"{len(shared)} photographs lie in two splits, the first: {next(iter(shared.values()))}"
 
 
 def _check_classes(raw: Raw, settings: dict[str, Any]) -> None:
@@ -200,37 +267,62 @@ def split(labels: Labels, share: float, seed: int) -> tuple[Int64[np.ndarray, " 
 
 
 def read(folder: Path, workers: int = 0) -> Prepared:
-    """Map a prepared folder into memory.
+    """Map a prepared folder into memory, and see that it is what its manifest says: sizes, types and ranges of all, and
+    checksums of all but the images.
 
     Args:
         folder: written by `prepare`.
         workers: processes that decode photographs ahead of time, where the dataset is an index of files.
 
     Raises:
-        ValueError: when a file of it is missing or its size is not the manifest's.
+        ValueError: when a file of it is missing, damaged, or not the manifest's.
     """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        splits = json.loads((folder / "splits.json").read_text())
-        train, test = (_read_part(folder / "arrays", part, int(manifest["shape"][0])) for part in ("train", "test"))
-        indices = {key: np.array(splits[key]["indices"], dtype=np.int64) for key in ("train", "validation")}
-        n = {key: int(manifest["n"][key]) for key in ("train", "validation", "test")}
-    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+    manifest = reading.json_as(folder / "manifest.json", DatasetManifest, AGAIN)
+    for name in ("splits.json", "arrays/train_labels.npy", "arrays/test_labels.npy"):
+        if name not in manifest.files_sha256:
+            raise ValueError(f"{folder / 'manifest.json'} has no checksum of {name}; {AGAIN}")
+    for name, expected in manifest.files_sha256.items():
+        path = folder / name
+        with reading.reading(path, "file of this dataset", AGAIN):
+            if not name.endswith("_images.npy") and sha256(path) != expected:
+                raise ValueError("its checksum is not the manifest's")
+    splits = reading.json_as(folder / "splits.json", Splits, AGAIN)
+    n, parts = manifest.n, {}
+    settings = manifest.settings.model_dump()
+    if settings["scores"] is None and len(manifest.class_names) != settings["classes"]:
         raise ValueError(
-            f"the prepared dataset in {folder} cannot be read ({error}); remove the folder and prepare it again"
-        ) from error
-    sizes = [(f"{key} split", len(value), n[key]) for key, value in indices.items()]
-    for name, part, expected in (("train", train, n["train"] + n["validation"]), ("test", test, n["test"])):
-        sizes += [(f"file {name}_{what}", len(values), expected) for what, values in part.items()]
-    for what, found, expected in sizes:
-        if found != expected:
-            raise ValueError(f"{folder}: the {what} has {found} images, not {expected}; prepare it anew")
+            f"{folder / 'manifest.json'} has {len(manifest.class_names)} class names for {settings['classes']} classes;"
+            f" {AGAIN}"
+        )
+    for name, size in (("train", n.train + n.validation), ("test", n.test)):
+        parts[name] = _read_part(folder / "arrays", name, manifest.shape)
+        for what, values in parts[name].items():
+            if len(values) != size:
+                raise ValueError(f"{folder}: the file {name}_{what} has {len(values)} images, not {size}; {AGAIN}")
+        _check_labels(folder / f"arrays/{name}_labels.npy", parts[name]["labels"], settings)
+    indices = {name: np.array(getattr(splits, name).indices, dtype=np.int64) for name in ("train", "validation")}
+    for name, members in indices.items():
+        if len(members) != getattr(n, name):
+            raise ValueError(f"{folder}: the {name} split has {len(members)} images, not {getattr(n, name)}; {AGAIN}")
+    drawn = np.sort(np.concatenate(list(indices.values())))
+    if not np.array_equal(drawn, np.arange(len(drawn))):
+        raise ValueError(f"{folder / 'splits.json'}: its splits overlap, or leave images out; {AGAIN}")
     return Prepared(
-        manifest,
-        Images(**train, indices=indices["train"], workers=workers),
-        Images(**train, indices=indices["validation"], workers=workers),
-        Images(**test, indices=np.arange(n["test"]), workers=workers),
+        manifest.model_dump(mode="json", exclude_unset=True),
+        Images(**parts["train"], indices=indices["train"], workers=workers),
+        Images(**parts["train"], indices=indices["validation"], workers=workers),
+        Images(**parts["test"], indices=np.arange(n.test), workers=workers),
     )
+
+
+def _check_labels(path: Path, labels: np.ndarray, settings: dict[str, Any]) -> None:
+    """Refuse labels that are no classes or scores of the settings."""
+    scores = settings.get("scores")
+    low, high = scores if scores is not None else (0, settings["classes"] - 1)
+    right = labels.ndim == 1 and labels.dtype == (np.int64 if scores is None else np.float64)
+    if not right or not ((labels >= low) & (labels <= high)).all():
+        what = f"classes 0 to {high}" if scores is None else f"scores {low:g} to {high:g}"
+        raise ValueError(f"{path} holds {labels.dtype} {labels.shape} of {what} and others; {AGAIN}")
 
 
 def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
@@ -241,7 +333,12 @@ def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
     if isinstance(part.images, Files):
         rows = zip(map(os.fsdecode, part.images.names), *part.images.sizes.T.tolist(), strict=True)
         table = io.StringIO(newline="")
-        csv.writer(table, lineterminator="\n").writerows([INDEX, *rows])
+        plain, quoted = (
+            csv.writer(table, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+        plain.writerow(INDEX)
+        for row in rows:  # csv sees no need to quote a carriage return, and then reads it as the end of a row
+            (quoted if "\r" in row[0] else plain).writerow(row)
         atomic.write_text(folder / f"{name}_files.csv", table.getvalue())
         atomic.write_text(folder / "root.txt", str(part.images.root))  # no manifest names it: it is this machine's
         return [f"arrays/{name}_labels.npy", f"arrays/{name}_files.csv"]
@@ -249,18 +346,23 @@ def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
     return [f"arrays/{name}_images.npy", f"arrays/{name}_labels.npy"]
 
 
-def _read_part(folder: Path, name: str, pixels: int) -> dict[str, Any]:
+def _read_part(folder: Path, name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     """Images and labels of the training or test part."""
-    labels = np.load(folder / f"{name}_labels.npy", allow_pickle=False)
-    if (folder / f"{name}_images.npy").exists() or not (folder / f"{name}_files.csv").exists():
-        return {"images": np.load(folder / f"{name}_images.npy", mmap_mode="r", allow_pickle=False), "labels": labels}
-    with (folder / f"{name}_files.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    names = np.array([row[0].encode() for row in rows])
-    sizes = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 2)
-    root = Path((folder / "root.txt").read_text(encoding="utf-8"))
-    open_shards(root, (row[0] for row in rows))
-    return {"images": Files(root, names, sizes, pixels), "labels": labels}
+    labels = reading.array(folder / f"{name}_labels.npy", remedy=AGAIN)
+    path = folder / f"{name}_images.npy"
+    if path.exists() or not (folder / f"{name}_files.csv").exists():
+        images = reading.array(path, mapped=True, remedy=AGAIN)
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise ValueError(f"{path} holds {images.dtype} {images.shape[1:]}, not uint8 {shape}; {AGAIN}")
+        return {"images": images, "labels": labels}
+    path = folder / f"{name}_files.csv"
+    rows = reading.table(path, INDEX, AGAIN)
+    root = Path(reading.text(folder / "root.txt", AGAIN))
+    with reading.reading(path, "index of photographs", AGAIN):
+        names = np.array([row[0].encode() for row in rows])
+        sizes = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 2)
+        open_shards(root, (row[0] for row in rows))
+    return {"images": Files(root, names, sizes, shape[0]), "labels": labels}
 
 
 def _save(file: BinaryIO, array: np.ndarray) -> None:

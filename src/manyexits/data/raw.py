@@ -1,5 +1,6 @@
 """A dataset as its publisher ships it, in memory or as an index of photographs: what every reader returns."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,17 @@ class RawPart:
     """Sums of the bytes and of their squares over each photograph's evaluation view, per channel."""
     sha256: str | None = None
     """Of the photographs' own checksums, in order."""
+    names: list[str] | None = None
+    """Of the photographs; None: they have none."""
+    views: list[bytes] | None = None
+    """SHA-256 of each photograph's evaluation view; None: of each image of the array, once that is asked for."""
+
+    def seen(self) -> list[bytes]:
+        """SHA-256 of what a network sees of each image: equal images, and equal files, have equal ones."""
+        if self.views is not None:
+            return self.views
+        assert isinstance(self.images, np.ndarray)
+        return [hashlib.sha256(image.tobytes()).digest() for image in self.images]
 
     def statistics(
         self, indices: Int64[np.ndarray, " m"]
@@ -55,3 +67,5 @@ class Raw:
     licence: str
     skipped: list[str] = field(default_factory=list)
     """Names of damaged files that were left out."""
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """Suffix -> number of files beside the photographs that are none by it."""

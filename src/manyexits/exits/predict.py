@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from manyexits.exits import criteria
 from manyexits.exits.calibrate import Scored
 from manyexits.exits.criteria import Criterion
 from manyexits.exits.task import Task
-from manyexits.files import atomic
+from manyexits.files import atomic, made
+from manyexits.files.made import Made
+from manyexits.files.reading import tensors
 
 SPLITS = ("validation", "test")
+AGAIN = "remove the file and predict again"
 
 Arrays = dict[str, np.ndarray]
 """label (N,), and answer (N, K) and what criteria read (N, K) by name."""
@@ -30,32 +33,44 @@ def predictions(outputs: Float[np.ndarray, "n k o"], labels: Shaped[np.ndarray, 
     return arrays
 
 
-def write(path: Path, by_split: dict[str, Arrays]) -> None:
+def write(path: Path, by_split: dict[str, Arrays], by: Made) -> None:
     """Write predictions of all splits as one safetensors file."""
     flat = {
         f"{split}.{name}": np.ascontiguousarray(a) for split, arrays in by_split.items() for name, a in arrays.items()
     }
-    atomic.write(path, lambda file: file.write(save(flat)))
+    atomic.write(path, lambda file: file.write(save(flat, made.metadata(by))))
 
 
-def read(path: Path, scans: Mapping[str, list[Criterion]]) -> dict[str, Arrays]:
-    """Read what `write` wrote.
+def read(
+    path: Path, scans: Mapping[str, list[Criterion]], task: Task, n_exits: int
+) -> tuple[dict[str, Arrays], Made | None]:
+    """Read what `write` wrote: the arrays of every split, and what made them.
 
     Raises:
-        ValueError: when it lacks an array that one of these criteria reads.
+        ValueError: when the file is damaged, or lacks an array that one of these criteria reads, or its arrays are not
+            of so many exits.
     """
-    flat = load_file(path)
-    for scan in (scan for own in scans.values() for scan in own):
-        for name in (f"{split}.{scan.kept}" for split in SPLITS):
-            if name not in flat:
-                reader = f"the criterion {scan.name}"
-                raise ValueError(
-                    f"{path} lacks the array {name} that {reader} reads; remove the file and predict again"
-                )
-    return {
+    flat, about = tensors(path, "numpy", AGAIN)
+    asked = dict.fromkeys(("label", "answer"), "every criterion")
+    asked |= {"confidence": "the reliability diagram"} if task.name == "classification" else {}
+    asked |= {scan.kept: f"the criterion {scan.name}" for own in scans.values() for scan in own}
+    for split in SPLITS:
+        for array, reader in asked.items():
+            if f"{split}.{array}" not in flat:
+                raise ValueError(f"{path} lacks the array {split}.{array} that {reader} reads; {AGAIN}")
+            _check(f"{path}: the array {split}.{array}", flat[f"{split}.{array}"], flat[f"{split}.label"].size, n_exits)
+    by_split = {
         split: {k.removeprefix(f"{split}."): v for k, v in flat.items() if k.startswith(f"{split}.")}
         for split in SPLITS
     }
+    return by_split, made.found(path, about)
+
+
+def _check(what: str, array: np.ndarray, n: int, n_exits: int) -> None:
+    """Refuse an array that has not one number for each sample, or for each sample and exit."""
+    shape = (n,) if what.endswith(".label") else (n, n_exits)
+    if n == 0 or array.shape != shape or array.dtype.kind not in "fiu":
+        raise ValueError(f"{what} holds {array.dtype} {array.shape}, not numbers {shape}; {AGAIN}")
 
 
 def scored(arrays: Arrays, scan: Criterion, task: Task) -> Scored:

@@ -13,3 +13,8 @@ def canonical(settings: Any) -> str:
 def digest(settings: Any) -> str:
     """First 16 hexadecimal digits of the SHA-256 of canonical settings."""
     return hashlib.sha256(canonical(settings).encode()).hexdigest()[:16]
+
+
+def whose(settings: dict[str, Any]) -> str:
+    """Digest of a job's settings, by which its files are known; versions of stages only tell which are out of date."""
+    return digest({key: value for key, value in settings.items() if key != "version"})

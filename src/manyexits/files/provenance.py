@@ -49,13 +49,13 @@ def commit() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores and memory in GiB; with torch loaded, also its threads, ranks and the device of each rank."""
+    """Processor, cores, memory in GiB; with torch loaded, also its threads, ranks and the GPU that each rank uses."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1)}
     torch = sys.modules.get("torch")
     if torch is not None:
         ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        used = min(ranks, torch.cuda.device_count())
+        used = min(ranks, torch.cuda.device_count()) if torch.cuda.is_initialized() else 0
         found["ranks"] = ranks
         found["devices"] = [torch.cuda.get_device_name(index) for index in range(used)]
         found["threads"] = torch.get_num_threads()
@@ -74,11 +74,16 @@ def _cpu() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def record(settings: Any, inputs: dict[str, Path]) -> dict[str, Any]:
-    """The record of a run: what determines it, what it ran on, and when it ended (UTC)."""
+def record(settings: Any, inputs_sha256: dict[str, str]) -> dict[str, Any]:
+    """The record of a run: what determines it, what it ran on, and when it ended (UTC).
+
+    Args:
+        settings: of the job.
+        inputs_sha256: name of an input -> SHA-256, taken when the job read it.
+    """
     return {
         "settings": settings,
-        "inputs_sha256": {name: sha256(path) for name, path in inputs.items()},
+        "inputs_sha256": inputs_sha256,
         "versions": versions(),
         "hardware": hardware(),
         **commit(),

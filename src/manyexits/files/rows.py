@@ -2,11 +2,15 @@
 
 import csv
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from manyexits.files import atomic
+from manyexits.files.reading import reading
 
+AGAIN = "remove it and evaluate the run again"
 IDENTITY = ("experiment", "variant", "dataset", "backbone", "method", "regime", "seed")
 """Which run a row is of."""
 
@@ -54,20 +58,63 @@ def write(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] = COL
     atomic.write_text(path, to_csv(rows, columns))
 
 
-def read(paths: list[Path]) -> Any:
-    """Rows of several files as one DataFrame; names stay text, also `1e5` and `NA`.
+TEXT = (*IDENTITY[:-1], "split", "protocol", "criterion", "budget", "metric", "unit")
+"""Columns of text, also where it reads `1e5` or `NA`."""
+AT_ONCE = 200
+"""Files that are joined at a time: thousands of small tables take much more memory than one."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are kept. A study of thousands of runs has no room for the others."""
+
+    metrics: Sequence[str] | None = None
+    """None: all."""
+    points: Sequence[str] | None = None
+    """Protocols whose points of a sweep are kept; None: all."""
+
+
+def read(paths: list[Path], wanted: Wanted = Wanted()) -> Any:
+    """Rows of several files as one DataFrame, text as categories.
+
+    Args:
+        paths: of the files.
+        wanted: rows.
 
     Raises:
-        ValueError: when a file has other columns.
+        ValueError: when a file is damaged or has other columns.
     """
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow
 
-    text = dict.fromkeys((*IDENTITY[:-1], "protocol", "criterion", "budget", "metric", "unit", "split"), "string")
-    frames = []
+    types = {column: pa.string() if column in TEXT else pa.float64() for column in COLUMNS}
+    types["seed"] = pa.int64()
+    how = {
+        "read_options": arrow.ReadOptions(use_threads=False),
+        "convert_options": arrow.ConvertOptions(column_types=types, null_values=[""], check_utf8=True),
+    }
+    read, tables = [], []
     for path in paths:
-        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-        if tuple(frame.columns) != COLUMNS:
-            raise ValueError(f"{path} has other columns than this version writes; remove it and evaluate the run again")
-        frames.append(frame)
-    everything = pd.concat(frames, ignore_index=True)
-    return everything.fillna(dict.fromkeys(text, ""))
+        with reading(path, "file of rows", AGAIN):
+            table = arrow.read_csv(str(path), **how)
+            if tuple(table.column_names) != COLUMNS:
+                raise ValueError("it has other columns than this version writes")
+            if table["seed"].null_count:
+                raise ValueError("a row has no seed")
+        if wanted.metrics is not None:
+            table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics)))
+        if wanted.points is not None:
+            swept = pc.is_in(table["protocol"], pa.array(wanted.points))
+            table = table.filter(pc.or_(pc.is_null(table["threshold"]), swept))
+        read.append(table)
+        if len(read) == AT_ONCE or path == paths[-1]:
+            joined = pa.concat_tables(read)
+            for place, column in enumerate(COLUMNS):
+                if column in TEXT:  # a few names, each in many rows
+                    joined = joined.set_column(place, column, joined[column].dictionary_encode())
+            tables.append(joined.combine_chunks())
+            read = []
+    everything = pa.concat_tables(tables).unify_dictionaries()
+    del tables, joined  # so that what is converted is freed column by column
+    return everything.to_pandas(split_blocks=True, self_destruct=True)

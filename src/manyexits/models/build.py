@@ -10,6 +10,7 @@ import torch
 from manyexits.batches.state import State, parts
 from manyexits.batches.views import Blanks
 from manyexits.exits import task
+from manyexits.models import reach
 from manyexits.models.backbones import Backbone, Tap
 from manyexits.models.cost import stage_costs, states
 from manyexits.models.methods import Memory, Method
@@ -49,12 +50,13 @@ def network(settings: dict[str, Any], blanks: Blanks, seed: int) -> MultiExit:
     Each head has a generator of its own, so that equal blocks have equal first heads in every placement.
 
     Raises:
-        ValueError: when the backbone takes other inputs, or heads are asked for after blocks that do not exist, or none
-            are left, or the method has no head for what they read.
+        ValueError: when the backbone takes other inputs or does not read all of them, or heads are asked for after
+            blocks that do not exist, or none are left, or the method has no head for what they read.
     """
     stages, how = backbone(settings, seed), method(settings)
     blank = blanks[0].inputs
     stages.check(blank)
+    reach.check(stages, blank, settings["backbone"]["family"])
     if "placement" not in settings:
         return MultiExit(stages, {}, how)
     after = states(stages, blank)

@@ -1,106 +1,139 @@
 """Cost in FLOPs, one convention (DEFINITIONS.md, section 2): multiply-accumulates of convolutions, linear layers and
 matrix products count 1; norms, pooling, softmax and element-wise operators count 0.
 
-fvcore traces the modules. An operator that it meets must have a handler or stand on the list of free ones: what costs
-something and is not known is an error, never a silent zero.
+torch's own counter sees every operator that a module really calls, whatever it is composed of. What is neither counted
+nor free is an error, never a silent zero.
 """
 
-import warnings
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.backends import mha
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from manyexits.batches.state import State, parts
 from manyexits.batches.views import Blanks
-from manyexits.models.backbones import Backbone
+from manyexits.models.backbones import Backbone, in_mode
 from manyexits.models.methods import Memory
 from manyexits.models.network import MultiExit
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)  # fvcore uses torch.jit, which torch has deprecated
-    from fvcore.nn import FlopCountAnalysis
-    from fvcore.nn.jit_handles import get_shape
 
 CONVENTION = (
     "FLOPs are multiply-accumulates of convolutions, linear layers and matrix products (attention: two products);"
     " norms, pooling, softmax and element-wise operators count 0"
 )
 
-FREE = {
-    f"aten::{name}"
-    for name in (
-        "add add_ sub sub_ rsub mul mul_ div div_ neg exp sqrt pow relu relu_ gelu silu silu_ sigmoid tanh softmax"
-        " hardtanh hardtanh_ dropout batch_norm layer_norm group_norm max_pool2d avg_pool2d adaptive_avg_pool2d"
-        " adaptive_max_pool2d mean sum cumsum where masked_fill expand embedding clone copy_ constant_pad_nd pad"
-        " hardsigmoid hardswish hardswish_ addcmul amax linalg_vector_norm reshape_as expand_as log_softmax"
-        " eq ne lt le gt ge logical_and logical_or logical_not arange"
-    ).split()
+COSTLY = re.compile(
+    r"conv|mm(?!a|i)|mv|dot|linear|matmul|einsum|attention|multi_head|transformer|rnn|lstm|gru|_cell|fft(?!\w*freq)|cdist"
+    r"|pdist|euclidean|linalg|svd|qr(?!t)|cholesky|solve|inverse|matrix|det(?!ach)|addr|^ger$"
+)
+"""Names of operators that multiply and add up, or decompose a matrix."""
+FREE = re.compile(r"_?(linalg_(_powsum|check_errors|cross|diagonal|vector_norm)|upsample_|convert_|slice_inverse)")
+"""Names that look alike, of operators that do not."""
+ATEN = torch.ops.aten
+
+
+def _product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """A matrix or vector by a vector: as many products as the first has entries. torch counts 2 for each."""
+    return 2 * prod(left)
+
+
+def _sum_of_products(addend: Any, left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """An addend, and a matrix by a vector, a matrix, or the sum over a batch of matrices."""
+    return 2 * prod(left) * (right[-1] if len(right) > 1 else 1)
+
+
+def _recurrent(inputs: Any, of_inputs: Any, of_state: Any, *_: Any, **__: Any) -> int:
+    """A recurrent layer: both of its matrices at every step."""
+    return 2 * prod(inputs[:-1]) * (prod(of_inputs) + prod(of_state))
+
+
+BEYOND = {
+    ATEN.mv: _product,
+    ATEN.dot: _product,
+    ATEN.vdot: _product,
+    ATEN.addmv: _sum_of_products,
+    ATEN.addmv_: _sum_of_products,
+    ATEN.addmm_: _sum_of_products,
+    ATEN.addbmm: _sum_of_products,
+    ATEN.addbmm_: _sum_of_products,
+    ATEN.baddbmm_: _sum_of_products,
+    ATEN._addmm_activation: _sum_of_products,
+    ATEN.mkldnn_rnn_layer: _recurrent,
 }
-"""Operators that cost nothing under the convention. fvcore itself ignores those that only reshape, slice or cast."""
-
-
-def _nothing(inputs: list[Any], outputs: list[Any]) -> int:
-    """Handler of an operator that is free; fvcore itself counts norms and pooling."""
-    return 0
-
-
-def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """scaled_dot_product_attention: the products of queries and keys, and of weights and values."""
-    query, key, value = (get_shape(tensor) for tensor in inputs[:3])
-    assert all(shape is not None for shape in (query, key, value))
-    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+"""Operators that cost something and that torch's counter does not know, with their FLOPs as it counts them."""
 
 
 class UncountedOperatorError(ValueError):
     """A module uses an operator whose cost is not known."""
 
 
-def count(module: nn.Module, *inputs: State, what: str = "") -> int:
+class Seen(TorchDispatchMode):
+    """Remembers which operators are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[Any] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Calls the operator."""
+        self.operators.add(func)
+        return func(*args, **(kwargs or {}))
+
+
+def count(module: Callable[..., Any], *inputs: Any, what: str = "") -> int:
     """FLOPs of one call of a module, for the whole batch in its inputs.
 
     Args:
-        module: what is called.
+        module: what is called, or a function.
         inputs: of the call.
         what: how an error calls it; its class by default.
 
     Raises:
         UncountedOperatorError: names the operator.
     """
-    flat = tuple(part for state in inputs for part in parts(state))
-    analysis = FlopCountAnalysis(_Flat(module, inputs), flat)
-    handlers: dict[str, Any] = dict.fromkeys(FREE, _nothing) | {"aten::scaled_dot_product_attention": _attention}
-    analysis.set_op_handle(**handlers)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        total = analysis.total()
-        unknown = set(analysis.unsupported_ops())
-    if unknown:
+    with (
+        torch.no_grad(),
+        _step_by_step(),
+        Seen() as seen,
+        FlopCounterMode(display=False, custom_mapping=BEYOND) as mode,
+    ):
+        module(*inputs)
+    counted = set(mode.flop_registry)
+    if unknown := sorted(str(each) for each in seen.operators if not _known(each, counted)):
         raise UncountedOperatorError(
-            f"{what or type(module).__name__} uses {', '.join(sorted(unknown))}, whose cost is not known;"
-            " add a handler or list it as free in src/manyexits/models/cost.py"
+            f"{what or type(module).__name__} uses {', '.join(unknown)}, whose cost is not known; choose another"
+            " backbone or method, or write its layer with matrix products"
         )
-    return int(total)
+    return mode.get_total_flops() // 2  # torch counts a multiplication and an addition
 
 
-class _Flat(nn.Module):
-    """A module that takes the tensors of its inputs one by one, as a trace wants them."""
+def _known(operator: Any, counted: set[Any]) -> bool:
+    """Whether an operator is counted, or free: torch marks those that are element-wise."""
+    if getattr(operator, "overloadpacket", operator) in counted:
+        return True
+    if getattr(operator, "namespace", "") not in ("aten", "prim"):
+        return False
+    name = operator.overloadpacket.__name__
+    return torch.Tag.pointwise in operator.tags or bool(FREE.match(name)) or not COSTLY.search(name)
 
-    def __init__(self, module: nn.Module, inputs: tuple[State, ...]) -> None:
-        super().__init__()
-        self.module = module
-        self.lengths = [len(each) if isinstance(each, tuple) else None for each in inputs]
 
-    def forward(self, *tensors: Tensor) -> Any:
-        """What the module gives."""
-        rest = iter(tensors)
-        inputs = [next(rest) if length is None else tuple(next(rest) for _ in range(length)) for length in self.lengths]
-        return self.module(*inputs)
+@contextmanager
+def _step_by_step() -> Iterator[None]:
+    """Inside the block torch runs attention by its parts, which are counted, never as one operator of its own."""
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
 
 
 @torch.no_grad()
@@ -127,15 +160,12 @@ def _mean(found: list[list[int]], blanks: Blanks) -> list[int]:
 
 def _walk(backbone: Backbone, inputs: State) -> Iterator[tuple[nn.Module, State, State]]:
     """(stage, state before, state after) in order, in evaluation mode, which is undone at the end."""
-    modes = {module: module.training for module in backbone.modules()}
-    backbone.eval()
     state = inputs
-    for stage in backbone.stages:
-        after = stage(state)
-        yield stage, state, after
-        state = after
-    for module, mode in modes.items():
-        module.training = mode
+    with in_mode(backbone, training=False):
+        for stage in backbone.stages:
+            after = stage(state)
+            yield stage, state, after
+            state = after
 
 
 @dataclass(frozen=True)
@@ -203,21 +233,8 @@ def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], lis
         if block in network.blocks:
             exit_ = network.blocks.index(block) + 1
             tapped = network.read(exit_, after)
-            heads.append(count(_Of(network, partial(network.exit, exit_)), tapped, memory, what=f"exit {exit_}"))
+            heads.append(count(partial(network.exit, exit_), tapped, memory, what=f"exit {exit_}"))
             outputs, memory = network.exit(exit_, tapped, memory)
-            said = partial(network.answer, exit_)
-            answers.append(count(_Of(network, said), outputs, memory, what=f"the answer of exit {exit_}"))
+            answers.append(count(partial(network.answer, exit_), outputs, memory, what=f"the answer of exit {exit_}"))
     network.train(training)
     return stages, heads, answers
-
-
-class _Of(nn.Module):
-    """A function of a network as a module, which is what can be counted."""
-
-    def __init__(self, network: MultiExit, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.network, self.function = network, function
-
-    def forward(self, *inputs: Any) -> Any:
-        """What the function gives."""
-        return self.function(*inputs)

@@ -54,7 +54,7 @@ def body(tap: Tap, depth: int = 0, hidden: int | None = None) -> tuple[nn.Sequen
         return tokens(tap.shape[0], depth, hidden)
     if hidden is not None:
         raise ValueError("'hidden' is the width of heads on tokens, but these features are maps; remove the key")
-    return convolutional(tap.shape[0], tap.shape[1], depth)
+    return convolutional(tap.shape[0], min(tap.shape[1:]), depth)
 
 
 class MixedPool(nn.Module):
@@ -71,16 +71,21 @@ class MixedPool(nn.Module):
 
 
 def convolutional(channels: int, pixels: int, depth: int, pooled: int = 4) -> tuple[nn.Sequential, int]:
-    """SDN's head for features (B, channels, pixels, pixels): `depth` convolutions and mixed pooling.
+    """SDN's head for features (B, channels, H, W), whose shorter side is `pixels`: `depth` convolutions and mixed
+    pooling.
 
     Raises:
-        ValueError: when the features are too small for the convolutions.
+        ValueError: when the features are too small, or too few, for the convolutions.
     """
     layers: list[nn.Module] = []
     for divisor, stride in CONVOLUTIONS[depth]:
         if pixels < 3:
             raise ValueError(
                 f"a head of depth {depth} does not fit features of {pixels} pixels; choose a smaller depth"
+            )
+        if channels < divisor:
+            raise ValueError(
+                f"a head of depth {depth} does not fit features of {channels} channels; choose a smaller depth"
             )
         layers += [nn.ReLU(), nn.Conv2d(channels, channels // divisor, 3, stride)]
         channels, pixels = channels // divisor, (pixels - 3) // stride + 1

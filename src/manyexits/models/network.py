@@ -10,16 +10,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from manyexits.batches.state import State, parts, some
 from manyexits.exits import criteria
 from manyexits.exits.policies import Policy
-from manyexits.files import atomic
+from manyexits.files import atomic, made
+from manyexits.files.made import Made
+from manyexits.files.reading import tensors
 from manyexits.models.backbones import Backbone
 from manyexits.models.methods import Heads, Memory, Method
+
+REMEDY = "remove the file and make it again"
+LISTED = 5
+"""Names that a message shows."""
 
 
 class MultiExit(nn.Module):
@@ -160,33 +165,42 @@ class MultiExit(nn.Module):
         return answers, left_at
 
 
-def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:
+def save_weights(path: Path, module: nn.Module, by: Made) -> None:
     """Write parameters and buffers as safetensors."""
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    atomic.write(path, lambda file: file.write(save(weights, about)))
+    atomic.write(path, lambda file: file.write(save(weights, made.metadata(by))))
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict in safetensors.
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Made | None]:
+    """A state dict in safetensors, and what made it.
 
     Raises:
-        ValueError: when the file is missing or damaged.
+        ValueError: when the file is missing or damaged, or holds what is no number.
     """
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"the weights {path} cannot be read ({error}); remove the file and make it again") from error
+    weights, about = tensors(path, "pt", REMEDY)
+    if lost := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        raise ValueError(f"the weights {path} are no finite numbers: {listed(lost)} hold NaN or infinity; {REMEDY}")
+    return weights, made.found(path, about)
 
 
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Read what `save_weights` wrote.
+def listed(names: list[str]) -> str:
+    """Some names of weights, as a message shows them."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(name if name.isprintable() else ascii(name) for name in names[:LISTED]) + more
+
+
+def load_weights(path: Path, module: nn.Module) -> Made | None:
+    """Read what `save_weights` wrote, and what made it.
 
     Raises:
         ValueError: when the file is damaged or belongs to another network.
     """
-    weights = read_weights(path)
+    weights, by = read_weights(path)
     own = module.state_dict()
-    wrong = sorted({*own} ^ {*weights}) or [name for name in own if own[name].shape != weights[name].shape]
+    wrong = sorted({*own} ^ {*weights}) or [
+        name for name in own if own[name].shape != weights[name].shape or own[name].dtype != weights[name].dtype
+    ]
     if wrong:
-        raise ValueError(f"the weights {path} belong to another network: {', '.join(wrong[:5])} do not fit")
+        raise ValueError(f"the weights {path} belong to another network: {listed(wrong)} do not fit; {REMEDY}")
     module.load_state_dict(weights)
+    return by

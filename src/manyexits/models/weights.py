@@ -3,16 +3,18 @@
 
 from pathlib import Path
 
+from torch import Tensor
+
+from manyexits.files.made import Made
 from manyexits.models.backbones import Backbone
-from manyexits.models.network import read_weights
+from manyexits.models.network import listed, read_weights
 
 COUNTER = "num_batches_tracked"
 """BatchNorm's count of its batches, which nothing depends on: older files lack it."""
-LISTED = 5
 
 
-def load(path: Path, backbone: Backbone, classifier: str) -> None:
-    """Load weights that `fetch` wrote into a backbone.
+def load(path: Path, backbone: Backbone, classifier: str) -> Made | None:
+    """Load weights that `fetch` wrote into a backbone, and tell what made them.
 
     Args:
         path: model.safetensors.
@@ -22,7 +24,13 @@ def load(path: Path, backbone: Backbone, classifier: str) -> None:
     Raises:
         ValueError: when the file is damaged, or its weights are not exactly those of the backbone; it names them.
     """
-    given, own = backbone.understood(read_weights(path)), backbone.state_dict()
+    stored, by = read_weights(path)
+    if prefix := _prefix(stored, backbone):
+        raise ValueError(
+            f"the weights {path} do not fit the backbone: every name begins with {prefix} as wrappers add it; save them"
+            f" without it (name.removeprefix({prefix!r})), and name that file"
+        )
+    given, own = backbone.understood(stored), backbone.state_dict()
     wanted = dict(backbone.original)
     if classifier == "new":
         layers = backbone.output_layers
@@ -36,14 +44,36 @@ def load(path: Path, backbone: Backbone, classifier: str) -> None:
         for name, ours in wanted.items()
         if name in given and given[name].shape != own[ours].shape
     ]
-    wrong = {"missing": lacking, "unexpected": unexpected, "of another shape": other}
+    kind = [
+        f"{name} {given[name].dtype}".replace("torch.", "")
+        for name, ours in wanted.items()
+        if name in given and given[name].is_floating_point() != own[ours].is_floating_point()
+    ]
+    wrong = {"missing": lacking, "unexpected": unexpected, "of another shape": other, "of another type": kind}
     if any(wrong.values()):
-        listed = "; ".join(f"{what}: {_list(names)}" for what, names in wrong.items() if names)
+        shown = "; ".join(f"{what}: {listed(names)}" for what, names in wrong.items() if names)
         anew = " or draw its classifier anew (classifier: new)," if classifier == "kept" else ""
-        raise ValueError(f"the weights {path} do not fit the backbone ({listed});{anew} name others, or correct it")
+        size = backbone.for_another_size([name.split()[0] for name in other])
+        raise ValueError(
+            f"the weights {path} do not fit the backbone ({shown});{size}{anew} name others, or correct it"
+        )
     backbone.load_state_dict(own | {wanted[name]: value for name, value in given.items()})
+    return by
 
 
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def _prefix(stored: dict[str, Tensor], backbone: Backbone) -> str:
+    """What stands before the backbone's own names in every name of a file; nothing if they are there as they are."""
+    first = next(iter(stored), "")
+    prefixes = [first[:place] for place, letter in enumerate(first, start=1) if letter == "."]
+    shared = [prefix for prefix in prefixes if all(name.startswith(prefix) for name in stored)]
+    found = {
+        prefix: _known({name.removeprefix(prefix): value for name, value in stored.items()}, backbone)
+        for prefix in shared
+    }
+    best = max(found, key=lambda prefix: found[prefix], default="")
+    return best if best and found[best] > _known(stored, backbone) else ""
+
+
+def _known(weights: dict[str, Tensor], backbone: Backbone) -> int:
+    """How many of these names are the original network's."""
+    return len(backbone.renamed(weights).keys() & backbone.original.keys())

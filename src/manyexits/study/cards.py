@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from manyexits.study import components
+from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import VERSIONS, Draft, Job, Settings
 
 if TYPE_CHECKING:
@@ -40,11 +42,20 @@ def draft(jobs: "Jobs") -> Draft:
         "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
         "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
         "datasets": {name: jobs.job("prepare", dataset=name).settings for name in datasets},
+        "homes": {name: _home(study.datasets[name]) for name in datasets},
     }
     costs = [jobs.job("count_flops", experiment=name).record for name in entries]
     small = [str(jobs.job("prepare", dataset=name).writes[index]) for name in datasets for index in (0, 1)]
     records = [*small, *costs, *(job.record for job in (*trainings, *analyses))]
     return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
+
+
+def _home(entry: DatasetEntry) -> dict[str, str | None]:
+    """Licence of a dataset, and where others get it: its entry's, or its publisher's. One's own has no publisher."""
+    own = components.constant("readers", entry.source, "OWN", False)
+    stated = {"licence": entry.licence, "home": entry.home}
+    of_publisher = {key: components.constant("readers", entry.source, key.upper(), None) for key in stated}
+    return {key: value or (None if own else of_publisher[key]) for key, value in stated.items()}
 
 
 def _recorded(jobs: "Jobs", trainings: list[Job]) -> list[Settings]:

@@ -8,15 +8,18 @@ every component of a kind defines, and become a pydantic model. `module` alone i
 import ast
 import difflib
 import importlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+
+from manyexits.files.digests import digest
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Kind:
     """The function whose keyword-only arguments are the component's options."""
     given: tuple[str, ...]
     """Its other arguments."""
-    functions: tuple[str, ...] = ()
-    """Others that each file defines."""
+    functions: dict[str, str] = field(default_factory=dict)
+    """Others that each file defines -> the option that they are given, where the file has it."""
     constants: tuple[str, ...] = ()
     """Literals that each file assigns."""
+    further: tuple[str, ...] = ()
+    """Literals that a file may assign; VERSION is one of every kind."""
     instead: dict[str, str] = field(default_factory=dict)
     """Constant -> option that makes it unnecessary."""
 
@@ -42,26 +47,70 @@ KINDS = {
         "data/readers",
         "load",
         ("root", "hub", "workers"),
-        ("places",),
+        {"places": "path"},
         ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"),
+        ("OWN",),
         {"SIDE": "pixels"},
     ),
     "backbones": Kind("models/backbones", "build", ("outputs",)),
-    "methods": Kind("models/methods", "build", ("outputs",)),
-    "analysis": Kind("analysis", "analyse", ("models", "data"), constants=("COLUMNS",)),
+    "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS",)),
+    "analysis": Kind(
+        "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TASKS", "PAIRS", "LEAST")
+    ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
-    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",)),
-    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",)),
+    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST",)),
+    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST",)),
 }
+TASKS = ("classification", "regression")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(each, str) and each for each in value)
+
+
+_TEXT = ("a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+_NUMBER = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
+_TRUTH = ("True or False", lambda value: isinstance(value, bool))
+CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS"), _TEXT),
+    **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
+    **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
+    "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
+    "COLUMNS": ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
+    "TASKS": (f"a tuple of {' and '.join(TASKS)}", lambda value: _texts(value) and set(value) <= set(TASKS)),
+}
+"""Literal -> what it must be, in words and as a check."""
 
 _PACKAGE = Path(__file__).parent.parent
 _TYPES = {"Literal": Literal, "Annotated": Annotated, "Field": Field}
 
 
-class Options(BaseModel):
+class Numbers(BaseModel):
+    """A model that takes no truth value for a number: pydantic would read `epochs: true` as 1."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: Any) -> Any:
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(each, bool) for each in values):
+            kind = cls.model_fields[str(info.field_name)].annotation
+            if kind is not bool and bool not in get_args(kind):
+                raise ValueError(
+                    f"{str(value).lower()} is no value for this key; YAML reads yes, no, on and off so, too"
+                )
+        return value
+
+
+class Options(Numbers):
     """The options of one component, as its entry function declares them."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def shown(value: Any) -> str:
+    """What somebody wrote, as a sentence may quote it: never long, and nothing in it that a terminal would act upon."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def nearest(name: str, valid: list[str], at_most: int | None = None) -> str:
@@ -84,7 +133,7 @@ def module(kind: str, name: str) -> ModuleType:
     _parse(kind, name)  # what it lacks is said in one sentence
     try:
         return importlib.import_module(f"manyexits.{KINDS[kind].folder.replace('/', '.')}.{name}")
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:  # some mistakes of syntax show when it is compiled
         raise ValueError(
             f"{file(kind, name)} cannot be imported ({error}); correct it, or install what it needs"
         ) from error
@@ -98,11 +147,6 @@ def options(kind: str, name: str) -> type[Options]:
         ValueError: when there is no such component, or its file is not what files of its kind are.
     """
     entry = _functions(_parse(kind, name))[KINDS[kind].entry]
-    given = KINDS[kind].given
-    if len(entry.args.args) != len(given) or entry.args.kwarg:
-        raise ValueError(
-            f"{file(kind, name)}: {entry.name} takes {', '.join(given)}, then options behind a *, each by its name"
-        )
     fields: dict[str, Any] = {}
     for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
         where = f"{file(kind, name)}: the option {argument.arg} of {entry.name}"
@@ -119,9 +163,11 @@ def options(kind: str, name: str) -> type[Options]:
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """Say in one sentence what cannot be read without importing it."""
+    """Say in one sentence what cannot be read without importing it, or only with a warning."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
     except Exception as error:  # a type or default that makes no sense can fail anywhere
         reason = " ".join(str(error).partition("For further information")[0].split())
         raise ValueError(
@@ -133,10 +179,29 @@ def _readable(what: str) -> Iterator[None]:
 def constant(kind: str, name: str, key: str, default: Any) -> Any:
     """A literal module constant of a component, read without importing it."""
     constants = _constants(_parse(kind, name))
+    return _literal(kind, name, key, constants[key]) if key in constants else default
+
+
+def _literal(kind: str, name: str, key: str, assigned: ast.expr) -> Any:
     try:
-        return ast.literal_eval(constants[key]) if key in constants else default
+        return ast.literal_eval(assigned)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file(kind, name)}: {key} must be a literal, since it is read without importing") from error
+
+
+def version(kind: str, name: str) -> int:
+    """A component's VERSION, bumped by hand when what it computes changes; 1 where its file states none."""
+    found: int = constant(kind, name, "VERSION", 1)
+    return found
+
+
+@cache
+def source(kind: str, name: str) -> str:
+    """Digest of a component's file, and of what its siblings share with it: equal exactly when no character changed."""
+    folder = _PACKAGE / KINDS[kind].folder
+    shared = [*folder.glob("_*.py"), *folder.parent.glob("*.py"), folder / f"{name}.py"]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(shared)]
+    return digest(texts)
 
 
 def docstring(kind: str, name: str, function: str) -> str:
@@ -157,6 +222,17 @@ def docstring(kind: str, name: str, function: str) -> str:
     raise ValueError(f"{file(kind, name)} must define the function {function} with a docstring")
 
 
+def about(kind: str, name: str) -> str:
+    """What a component's file says of itself at its top, read without importing it.
+
+    Raises:
+        ValueError: when it says nothing.
+    """
+    if text := ast.get_docstring(_parse(kind, name)):
+        return text
+    raise ValueError(f"{file(kind, name)} must begin with a docstring that says what it is")
+
+
 def file(kind: str, name: str) -> str:
     """Where a component stands in the checkout."""
     return f"src/manyexits/{KINDS[kind].folder}/{name}.py"
@@ -166,7 +242,7 @@ def file(kind: str, name: str) -> str:
 def _parse(kind: str, name: str) -> ast.Module:
     """The source of a component that has all that its kind asks for."""
     if name not in names(kind):
-        raise ValueError(f"there is no {name!r} among the {kind}; valid names: {nearest(name, names(kind))}")
+        raise ValueError(f"there is no {shown(name)} among the {kind}; valid names: {nearest(name, names(kind))}")
     about, path = KINDS[kind], _PACKAGE / KINDS[kind].folder / f"{name}.py"
     try:
         tree = ast.parse(path.read_text(encoding="utf-8-sig"))
@@ -174,15 +250,38 @@ def _parse(kind: str, name: str) -> ast.Module:
         where = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         line = f"{where}{error.msg}" if isinstance(error, SyntaxError) else "it is no UTF-8"
         raise ValueError(f"{file(kind, name)} is no valid Python ({line}); correct it") from error
-    functions = _functions(tree)
+    functions, constants = _functions(tree), _constants(tree)
     for function in (about.entry, *about.functions):
         if function not in functions:
             raise ValueError(f"{file(kind, name)} must define the function {function}")
-    stated = {argument.arg for argument in functions[about.entry].args.kwonlyargs}
+    entry = functions[about.entry]
+    if not _takes(entry, len(about.given), len(about.given)):
+        given = ", ".join(about.given)
+        raise ValueError(f"{file(kind, name)}: {entry.name} takes {given}, then options behind a *, each by its name")
+    stated = {argument.arg for argument in entry.args.kwonlyargs}
+    for function, option in about.functions.items():
+        there = int(option in stated)
+        if not _takes(functions[function], there, 1) or functions[function].args.kwonlyargs:
+            raise ValueError(f"{file(kind, name)}: {function} takes {f'the option {option}' if there else 'nothing'}")
     for key in about.constants:
-        if key not in _constants(tree) and about.instead.get(key) not in stated:
+        if key not in constants and about.instead.get(key) not in stated:
             raise ValueError(f"{file(kind, name)} must assign the constant {key}")
+    for key in (*about.constants, *about.further, "VERSION"):
+        what, is_it = CONSTANTS[key]
+        if key in constants and not is_it(found := _literal(kind, name, key, constants[key])):
+            raise ValueError(f"{file(kind, name)}: {key} must be {what}, not {shown(found)}")
     return tree
+
+
+def _takes(function: ast.FunctionDef, least: int, most: int) -> bool:
+    """Whether a function can be called with some arguments by their place, neither needs more nor takes any number."""
+    arguments = function.args
+    named = len(arguments.posonlyargs) + len(arguments.args)
+    return (
+        least <= named <= most
+        and named - len(arguments.defaults) <= least
+        and not (arguments.vararg or arguments.kwarg)
+    )
 
 
 def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:

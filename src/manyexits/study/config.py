@@ -1,6 +1,6 @@
 """The study as data: all of config.yaml, and what its parts have to agree on."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,8 @@ from manyexits.study.entries import (
     Placement,
     WeightsEntry,
 )
-from manyexits.study.fields import Distinct, Name, Protocol, RegimePhase, Strict, check_options
+from manyexits.study.fields import Budget, Distinct, Name, Protocol, RegimePhase, Seed, Strict, check_options
+from manyexits.study.places import Folder, Place, Tracker
 from manyexits.study.recipe import StatedRecipe
 from manyexits.study.refusals import StudyError, known, with_key
 from manyexits.study.regimes import PHASES
@@ -25,19 +26,21 @@ from manyexits.study.regimes import PHASES
 class Study(Strict):
     """All of config.yaml after overlays are merged, nulls removed and `extends` resolved."""
 
-    output: str = "results"
+    output: Folder = "results"
     """Folder of everything that is made, except prepared data."""
-    data: str = "data"
+    data: Folder = "data"
     """Folder of prepared data; scales share it."""
-    data_root: str = "datasets"
+    data_root: Place = "datasets"
     """Folder of the publishers' files; the environment variable MANYEXITS_DATA_ROOT wins over it."""
     hub: bool = True
     """Whether datasets that are not below data_root are fetched from the datasets hub."""
-    tracker: str = "tensorboard"
+    tracker: Tracker = "tensorboard"
     """Where curves of trainings go: a tracker of accelerate by its name, or none."""
-    seeds: Distinct[Annotated[int, Field(ge=0)]]
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPU where one is here, and an error where it cannot be used; cpu: never a GPU."""
+    seeds: Distinct[Seed]
     """Seeds of every experiment that states none."""
-    budgets: Distinct[float]
+    budgets: Distinct[Budget]
     """Budgets as fractions of the backbone's cost; Max (no limit) is always added."""
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
@@ -57,11 +60,11 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _checked(self) -> "Study":
-        for budget in self.budgets:
-            if not 0 < budget < float("inf"):
-                raise ValueError(
-                    f"budgets: {budget} is no budget; a budget is a fraction of the backbone's cost above 0"
-                )
+        shown = [f"{100 * budget:g} %" for budget in self.budgets]
+        if twice := [each for each in shown if shown.count(each) > 1]:
+            raise ValueError(f"budgets: two of them read {twice[0]} in tables; round them")
+        if "weights" in self.datasets:
+            raise StudyError("datasets.weights: the folder of this name holds pretrained weights; name it otherwise")
         for name, backbone in self.backbones.items():
             if backbone.weights is not None:
                 known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
@@ -83,7 +86,7 @@ class Study(Strict):
         return self
 
     def _check_artefact(self, kind: str, name: str, artefact: Artefact) -> None:
-        with_key(f"{kind}.{name}", check_options, artefact, kind, name)
+        with_key(f"{kind}.{name}", check_options, artefact, kind, artefact.kind or name)
         if artefact.experiments == [ALL]:
             artefact.experiments = list(self.experiments)
         for experiment in artefact.experiments:
@@ -112,8 +115,17 @@ class Study(Strict):
         for phase in (*self.regimes[regime], *later):
             if phase not in experiment.recipes:
                 raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
-        if not self.regimes[regime][1:] and self.regimes[regime][0] == "backbone":
-            raise StudyError(f"{key}.regimes: {regime} trains the backbone alone, as `pretrain` does; add a phase")
+        if not {"all", "heads"} & set(self.regimes[regime]):
+            raise StudyError(
+                f"{key}.regimes: {regime} trains no head, so that its early exits would be those of the random start;"
+                " add the phase heads or all"
+            )
+        backbone = self.backbones[experiment.backbone]
+        if backbone.classifier != "kept" and not {"all", "backbone"} & set(self.regimes[regime]):
+            raise StudyError(
+                f"{key}.regimes: {regime} trains no backbone, so that its last exit would be that of the random start;"
+                " add the phase backbone or all, or keep the classifier of pretrained weights"
+            )
         recipes = [self.recipes[experiment.recipes[phase]] for phase in later]
         for field in ("devices", "precision"):
             if len({getattr(recipe, field) for recipe in recipes}) > 1:

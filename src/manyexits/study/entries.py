@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from manyexits.study import components
-from manyexits.study.fields import Channels, Component, Distinct, Name, Positive, Strict, check_options
+from manyexits.study.fields import Block, Channels, Component, Distinct, Name, Positive, Seed, Strict, check_options
 from manyexits.study.regimes import OWN_PHASES, PHASES
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
@@ -21,16 +21,22 @@ class DatasetEntry(Component):
     """File name in src/manyexits/data/readers."""
     classes: Positive | None = None
     """Number of classes that the data must have; exactly one of `classes` and `scores` is stated."""
-    scores: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
-    """Lowest and highest score that the data may have, for regression."""
+    scores: Annotated[list[Annotated[float, Field(ge=-1e9, le=1e9)]], Field(min_length=2, max_length=2)] | None = None
+    """Lowest and highest score that the data may have, in label units, for regression."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
-    split_seed: int = 42
+    split_seed: Seed = 42
     """Seed of that split [C]."""
     mean: Channels | None = None
     """Means of red, green and blue, in [0, 1]; null: the training split's. Pretrained weights expect their own."""
     std: Channels | None = None
     """Standard deviations of the channels, in [0, 1]; null: the training split's."""
+    shared: Literal["keep"] | None = None
+    """keep: one photograph may lie in two splits; null: of photographs of one's own that is refused."""
+    licence: str | None = None
+    """Licence of a dataset of one's own; a public source states its own."""
+    home: str | None = None
+    """Where a person gets a dataset of one's own; with it and a licence the card calls it open."""
 
     @model_validator(mode="after")
     def _options(self) -> "DatasetEntry":
@@ -53,7 +59,8 @@ class DatasetEntry(Component):
     def told(self, name: str) -> dict[str, Any]:
         """As `prepare` is told; what its labels are not is left out."""
         unstated = "scores" if self.scores is None else "classes"
-        return {"dataset": name, **self.model_dump(exclude={unstated})}
+        told = {"dataset": name, **self.model_dump(exclude={unstated, "shared", "licence", "home"})}
+        return told | ({"shared": self.shared} if self.shared else {})
 
     @property
     def task_name(self) -> str:
@@ -141,15 +148,25 @@ class MethodEntry(Component):
         return components.constant("methods", self.kind, "CRITERION", {})
 
 
+def _numbers(given: Any) -> Any:
+    """A mapping whose keys are numbers, which JSON can only write as text."""
+    if not isinstance(given, dict):
+        return given
+    keys = [int(key) if isinstance(key, str) and key.isdecimal() and key.isascii() else key for key in given]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise ValueError(f"{twice} and the text '{twice}' are one key; keep one of them")
+    return dict(zip(keys, given.values(), strict=True))
+
+
 class Placement(Strict):
     """After which blocks the heads sit; exactly one of the keys."""
 
     shares: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] | None = None
     """Shares of the stages' cost; each head goes after the block nearest to its share (SDN's rule)."""
-    after: dict[int, Annotated[list[Positive], Field(min_length=1)]] | None = None
+    after: Annotated[dict[Block, Annotated[list[Block], Field(min_length=1)]], BeforeValidator(_numbers)] | None = None
     """Number of blocks of the backbone -> blocks with a head behind them, counted from 1."""
     every: Positive | None = None
-    """A head after every so many blocks, but the last."""
+    """Number of blocks from one head to the next; none after the last block."""
 
     @model_validator(mode="after")
     def _one(self) -> "Placement":
@@ -195,11 +212,11 @@ class Experiment(Strict):
     criteria: Distinct[Name] | None = None
     """Exit rules that are calibrated and evaluated (file names in src/manyexits/exits/criteria); null: confidence and
     entropy, or agreement for regression."""
-    seeds: Distinct[Annotated[int, Field(ge=0)]] | None = None
+    seeds: Distinct[Seed] | None = None
     """Seeds; null: those of the study."""
     vary: dict[str, list[Any]] = {}
     """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
-    vary_seeds: Distinct[Annotated[int, Field(ge=0)]] | None = None
+    vary_seeds: Distinct[Seed] | None = None
     """Seeds of these further experiments; null: the base's."""
 
 
@@ -217,6 +234,8 @@ def _listed(given: Any) -> Any:
 class Artefact(Component):
     """A table or figure: the experiments that it draws, and its own options."""
 
+    kind: str | None = None
+    """File name in src/manyexits/artefacts/tables or figures; null: the entry's own name."""
     experiments: Annotated[Distinct[str], BeforeValidator(_listed, json_schema_input_type=list[str] | Literal["all"])]
     """Base experiments, in the order of rows or panels; all: every one of the study, in its order."""
     sweep: str | None = None

@@ -3,19 +3,44 @@ that pick a component by its file name."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from manyexits.study import components
-from manyexits.study.components import nearest
+from manyexits.study.components import Numbers, nearest, shown
 
 RegimePhase = Literal["backbone", "all", "heads"]
 """A phase of a regime; a method may add one of its own (`PHASES` in its file)."""
 Protocol = Literal["paper", "shared", "geometric"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
+"""Of an entry; a file or folder bears it, and two of them with a point between where a sweep made it."""
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+"""A number of things."""
+Block = Annotated[int, Field(ge=1, le=10**6, strict=True)]
+"""A block of a network, or the number of its blocks."""
+NotNegative = Annotated[float, Field(ge=0, le=1e4)]
+Rate = Annotated[float, Field(ge=1e-12, le=1e4)]
+"""What float32 still tells from 0 once it is multiplied."""
+Epochs = Annotated[int, Field(ge=1, le=10**6)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""As NumPy, scikit-learn and torch all take it."""
+
+
+def _fraction(budget: float) -> float:
+    if not 0 < budget <= 2:  # NaN, too
+        raise ValueError(
+            f"{budget:g} is no budget: budgets are fractions of the backbone's cost, above 0 and up to 2;"
+            f" write {budget / 100:g} for {budget:g} %"
+            if budget > 2
+            else f"{budget:g} is no budget: budgets are fractions of the backbone's cost, above 0 and up to 2"
+        )
+    return budget
+
+
+Budget = Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2}), AfterValidator(_fraction)]
+"""A fraction of the backbone's cost."""
 Share = Annotated[float, Field(ge=0, le=1)]
-Channels = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
+Channels = Annotated[list[Annotated[float, Field(ge=1e-4, le=1)]], Field(min_length=3, max_length=3)]
+"""Red, green and blue, as shares of the brightest; none so small that to divide by it overflows."""
 
 T = TypeVar("T")
 
@@ -24,7 +49,7 @@ def _distinct(values: list[T]) -> list[T]:
     if not values:
         raise ValueError("this list must not be empty")
     if twice := [value for value in values if values.count(value) > 1]:
-        raise ValueError(f"{twice[0]!r} appears twice; name each value once")
+        raise ValueError(f"{shown(twice[0])} appears twice; name each value once")
     return values
 
 
@@ -32,13 +57,13 @@ Distinct = Annotated[list[T], AfterValidator(_distinct)]
 """A list with at least one value and none twice."""
 
 
-class Strict(BaseModel):
+class Strict(Numbers):
     """A mapping whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Component(BaseModel):
+class Component(Numbers):
     """A named entry that picks a component by its file name and gives it options, all in one flat mapping."""
 
     model_config = ConfigDict(extra="allow")
@@ -52,11 +77,16 @@ class Component(BaseModel):
 def check_options(entry: Component, kind: str, name: str) -> None:
     """Replace the raw options of an entry by validated ones."""
     model = components.options(kind, name)
+    if taken := sorted(set(model.model_fields) & set(type(entry).model_fields)):
+        raise ValueError(
+            f"{components.file(kind, name)}: the option {taken[0]} has the name of a key that every entry of its kind"
+            " may have; rename it"
+        )
     assert entry.__pydantic_extra__ is not None
     for key in entry.__pydantic_extra__:
         if key not in model.model_fields:
             valid = [*type(entry).model_fields, *model.model_fields]
-            raise ValueError(f"unknown key {key!r}; valid keys: {nearest(key, valid)}")
+            raise ValueError(f"unknown key {shown(key)}; valid keys: {nearest(key, valid)}")
     checked = model.model_validate(entry.__pydantic_extra__)
     entry.__pydantic_extra__.clear()
     # what is not set is left out: a component's new option that defaults to null changes no run that knows it not

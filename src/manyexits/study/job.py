@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from manyexits.files.digests import whose
 from manyexits.study.recipe import StatedRecipe
 
 VERSIONS = {
     "prepare": 2,
     "weights": 1,
+    "count_backbone": 1,
+    "count_flops": 1,
     "pretrain": 1,
     "train": 1,
     "predict": 1,
-    "count_flops": 1,
     "calibrate": 2,
     "evaluate": 2,
     "analyse": 2,
@@ -24,6 +27,7 @@ VERSIONS = {
 
 BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
 RUN = "runs/{experiment}/{regime}/s{seed}"
+COUNTED = "costs/backbones/{dataset}/{backbone}"
 ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
 TRAINED = ("model.safetensors", "history.csv", "run.json")
 """What a training leaves, in the order in which the others read it."""
@@ -48,6 +52,11 @@ class Job:
     writes: tuple[str, ...]
     recipes: tuple[StatedRecipe, ...] = ()
     """Of the phases that it trains: what it asks of a cluster."""
+
+    @cached_property
+    def whose(self) -> str:
+        """Digest by which its files are known."""
+        return whose(self.settings)
 
     @property
     def record(self) -> str:

@@ -3,16 +3,33 @@
 Rules, card, records and doctor all read it here, so that a file's name or a setting is decided once.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 from manyexits.files.digests import digest
-from manyexits.study import cards
+from manyexits.study import cards, components
 from manyexits.study.config import Study
 from manyexits.study.entries import METRICS
-from manyexits.study.job import ANALYSIS, BACKBONE, RUN, SUFFIXES, TRAINED, VERSIONS, Draft, Job, Reads, Settings
+from manyexits.study.job import (
+    ANALYSIS,
+    BACKBONE,
+    COUNTED,
+    RUN,
+    SUFFIXES,
+    TRAINED,
+    VERSIONS,
+    Draft,
+    Job,
+    Reads,
+    Settings,
+)
 from manyexits.study.refusals import known
 from manyexits.study.runs import Runs
+
+WHERE = ("dataset", "path", "hub_id", "hub_form", "store", "damaged", "shared")
+"""Keys of a dataset that do not tell what its images are."""
 
 
 class Jobs:
@@ -24,10 +41,11 @@ class Jobs:
         self.stages: dict[str, Callable[..., Draft]] = {
             "prepare": self._prepare,
             "weights": self._weights,
+            "count_backbone": self._count_backbone,
+            "count_flops": self._count_flops,
             "pretrain": self._pretrain,
             "train": self._train,
             "predict": self._predict,
-            "count_flops": self._count_flops,
             "calibrate": self._calibrate,
             "evaluate": self._evaluate,
             "analyse": self._analyse,
@@ -42,7 +60,9 @@ class Jobs:
         Raises:
             StudyError: when it is of something that the study does not hold.
         """
-        key = (stage, *names.items())
+        if "seed" in names:
+            names["seed"] = int(names["seed"])  # a wildcard is text
+        key = (stage, *sorted(names.items()))
         if key not in self._known:
             told = self.stages[stage](**names)
             settings = told.settings | {"version": VERSIONS[stage]}
@@ -57,7 +77,12 @@ class Jobs:
         for weights in dict.fromkeys(self.study.backbones[entry.backbone].weights for entry in shown):
             if weights is not None:
                 yield self.job("weights", weights=weights)
-        yield from self.trainings(self.runs.shown)
+        trainings = self.trainings(self.runs.shown)
+        pairs = dict.fromkeys(
+            (job.names["dataset"], job.names["backbone"]) for job in trainings if job.stage == "pretrain"
+        )
+        yield from (self.job("count_backbone", dataset=dataset, backbone=backbone) for dataset, backbone in pairs)
+        yield from trainings
         for experiment in self.runs.shown:
             yield self.job("count_flops", experiment=experiment)
             for names in self.runs.of(experiment):
@@ -89,7 +114,7 @@ class Jobs:
         }
         return [self.job("analyse", analysis=what, experiment=name, unit=unit) for what, name, unit in drawn]
 
-    # -- files --------------------------------------------------------------------------------------------------------
+    # -- files ---------------------------------------------------------------------------------------------------------
 
     def _made(self, folder: str, *files: str) -> list[str]:
         """Files of a folder below the output."""
@@ -105,13 +130,14 @@ class Jobs:
         files = ("model.safetensors", "manifest.json")
         return [] if entry is None else [f"{self.study.data}/weights/{entry.weights}/{file}" for file in files]
 
-    # -- steps 1 to 3 -------------------------------------------------------------------------------------------------
+    # -- step 1 --------------------------------------------------------------------------------------------------------
 
     def _prepare(self, dataset: str) -> Draft:
         reads = self._data(dataset)
         folder = f"{self.study.data}/{dataset}"
         writes = [str(reads[name]) for name in ("manifest", "splits", "arrays")] + [f"{folder}/SHA256SUMS"]
-        return Draft(self.study.datasets[dataset].told(dataset), {}, writes)
+        entry = self.study.datasets[dataset]
+        return Draft(entry.told(dataset) | _versions(readers=[entry.source]), {}, writes)
 
     def _weights(self, weights: str) -> Draft:
         known("weights", weights, list(self.study.weights))
@@ -119,28 +145,63 @@ class Jobs:
         settings = {"weights": weights, **self.study.weights[weights].model_dump()}
         return Draft(settings, {}, [f"{folder}/model.safetensors", f"{folder}/manifest.json"])
 
-    def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: Any) -> Draft:
-        reads = self._data(dataset) | {"weights": self._pretrained_weights(backbone)}
-        known("recipe", recipe, list(self.study.recipes))
+    # -- steps 2 and 3; a count takes seconds, and finds what cannot be built before anything is trained ---------------
+
+    def _count_backbone(self, dataset: str, backbone: str) -> Draft:
+        reads = self._data(dataset)
         network = self.study.datasets[dataset].task | {"backbone": self._backbone(backbone)}
+        network |= _versions(backbones=[self.study.backbones[backbone].family])
+        place = COUNTED.format(dataset=dataset, backbone=backbone)
+        told = {"network": network} | self._one_a_pass(("backbone", name) for name in self._first[dataset, backbone])
+        return Draft(told, reads, [f"{self.study.output}/{place}.json"])
+
+    @cached_property
+    def _first(self) -> dict[tuple[str, str], dict[str, None]]:
+        """Dataset and backbone -> recipes of phase 1, by any experiment."""
+        found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        for expansion in self.runs.experiments.values():
+            entry = expansion.experiment
+            if "backbone" in entry.recipes:
+                found[entry.dataset, entry.backbone][entry.recipes["backbone"]] = None
+        return found
+
+    def _one_a_pass(self, phases: Iterable[tuple[str, str]]) -> Settings:
+        """Phases and recipes with one sample per device and pass, which not every network can be trained with."""
+        single = [[phase, recipe] for phase, recipe in phases if self.study.recipes[recipe].per_device == 1]
+        return {"one_a_pass": single} if single else {}
+
+    def _count_flops(self, experiment: str) -> Draft:
+        reads = self._data(self.runs.experiment(experiment).dataset)
+        entry = self.runs.experiment(experiment)
+        later = (phase for regime in entry.regimes for phase in self.study.later_phases(regime, entry))
+        phases = {phase: entry.recipes[phase] for phase in later}
+        told = {"network": self.network(experiment)} | self._one_a_pass(phases.items())
+        return Draft(told, reads, self._made("costs", f"{experiment}.json"))
+
+    def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: int) -> Draft:
+        counted = self.job("count_backbone", dataset=dataset, backbone=backbone)
+        reads = self._data(dataset) | {"weights": self._pretrained_weights(backbone), "costs": counted.writes[0]}
+        known("recipe", recipe, list(self.study.recipes))
+        network = counted.settings["network"]
         phases = [{"phase": "backbone", "recipe": self.study.recipes[recipe].science()}]
-        settings = {"network": network, "phases": phases, "seed": int(seed), **self.initial(backbone)}
+        settings = {"network": network, "phases": phases, "seed": seed, **self.initial(backbone)}
         folder = BACKBONE.format(dataset=dataset, backbone=backbone, recipe=recipe, seed=seed)
         return Draft(settings, reads, self._made(folder, *TRAINED), (self.study.recipes[recipe],))
 
-    def _train(self, experiment: str, regime: str, seed: Any) -> Draft:
+    def _train(self, experiment: str, regime: str, seed: int) -> Draft:
         entry = self.runs.experiment(experiment)
         phase_1, phases = self.runs.pretrained(experiment, regime), self.study.later_phases(regime, entry)
         recipes = tuple(self.study.recipes[entry.recipes[phase]] for phase in phases)
         told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
-        settings = {"network": self.network(experiment), "phases": told, "seed": int(seed)}
-        reads = self._data(entry.dataset) | {"backbone": [], "weights": []}
+        settings = {"network": self.network(experiment), "phases": told, "seed": seed}
+        counted = self.job("count_flops", experiment=experiment)
+        reads = self._data(entry.dataset) | {"backbone": [], "weights": [], "costs": counted.writes[0]}
         if phase_1 is None:
             settings |= {"start": "scratch"} | self.initial(entry.backbone)
             reads["weights"] = self._pretrained_weights(entry.backbone)
         else:
-            first = self.job("pretrain", **phase_1, seed=int(seed))
-            settings["start"] = digest({key: value for key, value in first.settings.items() if key != "version"})
+            first = self.job("pretrain", **phase_1, seed=seed)
+            settings["start"] = first.whose
             reads["backbone"] = list(first.writes)
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
         return Draft(settings, reads, self._made(folder, *TRAINED), recipes)
@@ -148,15 +209,19 @@ class Jobs:
     def network(self, experiment: str) -> Settings:
         """What a network is built from."""
         entry = self.runs.experiment(experiment)
+        method = self.study.methods[entry.method]
+        family = self.study.backbones[entry.backbone].family
         return self.runs.dataset(experiment).task | {
             "backbone": self._backbone(entry.backbone),
-            "method": self.study.methods[entry.method].model_dump(),
+            "method": method.model_dump(),
             "placement": self.study.placements[entry.placement].told(self.study.backbones[entry.backbone].n_blocks),
+            **_versions(backbones=[family], methods=[method.kind]),
         }
 
     def _backbone(self, name: str) -> Settings:
         known("backbone", name, list(self.study.backbones))
-        return self.study.backbones[name].model_dump(exclude={"weights", "classifier"})
+        entry = self.study.backbones[name]
+        return entry.model_dump(exclude={"weights", "classifier"})
 
     def initial(self, backbone: str) -> Settings:
         """What a training has to know of the pretrained weights that it starts from; nothing where there are none."""
@@ -165,20 +230,18 @@ class Jobs:
             return {}
         return {"weights": self._weights(str(entry.weights)).settings | {"classifier": entry.classifier}}
 
-    # -- steps 4 to 7 -------------------------------------------------------------------------------------------------
+    # -- steps 4 to 7 --------------------------------------------------------------------------------------------------
 
-    def _predict(self, experiment: str, regime: str, seed: Any) -> Draft:
+    def _predict(self, experiment: str, regime: str, seed: int) -> Draft:
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
         (model,) = self._made(folder, "model.safetensors")
         reads = self._data(self.runs.experiment(experiment).dataset) | {"model": model}
-        settings = {"network": self.network(experiment)}
+        trained = self.job("train", experiment=experiment, regime=regime, seed=seed)
+        settings = {"network": self.network(experiment), "made_from": {"model": trained.whose}}
+        settings |= _versions(criteria=self.study.criteria(self.runs.experiment(experiment)))
         return Draft(settings, reads, self._made(folder, "predictions.safetensors"))
 
-    def _count_flops(self, experiment: str) -> Draft:
-        reads = self._data(self.runs.experiment(experiment).dataset)
-        return Draft({"network": self.network(experiment)}, reads, self._made("costs", f"{experiment}.json"))
-
-    def _numbers(self, experiment: str, regime: str, seed: Any, *reads: str) -> tuple[str, Reads]:
+    def _numbers(self, experiment: str, regime: str, seed: int, *reads: str) -> tuple[str, Reads]:
         """Folder of a run, and those of its files that are read, with the costs."""
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
         (costs,) = self._made("costs", f"{experiment}.json")
@@ -187,32 +250,39 @@ class Jobs:
             file.partition(".")[0]: path for file, path in zip(reads, self._made(folder, *reads), strict=True)
         }
 
-    def _calibrate(self, experiment: str, regime: str, seed: Any) -> Draft:
+    def _calibrate(self, experiment: str, regime: str, seed: int) -> Draft:
         folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors")
         criteria = self.study.criteria(self.runs.experiment(experiment))
         settings = {"protocols": self.study.protocols, "criteria": criteria, "budgets": self.study.budgets}
-        settings["task"] = self.runs.dataset(experiment).task
+        predicted = self.job("predict", experiment=experiment, regime=regime, seed=seed)
+        counted = self.job("count_flops", experiment=experiment)
+        settings |= {"task": self.runs.dataset(experiment).task} | _versions(criteria=criteria)
+        settings["made_from"] = {"predictions": predicted.whose, "costs": counted.whose}
         return Draft(settings, reads, self._made(folder, "thresholds.json"))
 
-    def _evaluate(self, experiment: str, regime: str, seed: Any) -> Draft:
+    def _evaluate(self, experiment: str, regime: str, seed: int) -> Draft:
         folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors", "thresholds.json")
-        identity = self.runs.identity(experiment) | {"regime": regime, "seed": int(seed)}
+        identity = self.runs.identity(experiment) | {"regime": regime, "seed": seed}
+        calibrated = self.job("calibrate", experiment=experiment, regime=regime, seed=seed)
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
+        settings["made_from"] = {"thresholds": calibrated.whose}
         return Draft(settings, reads, self._made(folder, "rows.csv"))
 
-    # -- steps 8 and 9 ------------------------------------------------------------------------------------------------
+    # -- steps 8 and 9 -------------------------------------------------------------------------------------------------
 
     def _analyse(self, analysis: str, experiment: str, unit: str) -> Draft:
         compared = self.runs.compared(analysis, experiment, unit)
-        folders = [RUN.format(experiment=experiment, regime=regime, seed=seed) for regime, seed in compared]
+        trained = [self.job("train", experiment=experiment, regime=each, seed=seed) for each, seed in compared]
         reads = self._data(self.runs.experiment(experiment).dataset)
-        reads["models"] = [file for folder in folders for file in self._made(folder, "model.safetensors")]
+        reads["models"] = [job.writes[0] for job in trained]
         settings = {
             "analysis": analysis,
             "identity": self.runs.identity(experiment),
             "network": self.network(experiment),
             "options": self.study.analyses[analysis],
             "runs": [{"regime": regime, "seed": seed} for regime, seed in compared],
+            "made_from": {"models": [job.whose for job in trained]},
+            **_versions(analysis=[analysis]),
         }
         place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
         return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
@@ -223,7 +293,21 @@ class Jobs:
         return {"criterion": self.study.criterion(self.runs.experiment(experiment)), "metric": metric}
 
     def _table(self, name: str) -> Draft:
-        return self._artefact("tables", name)
+        draft = self._artefact("tables", name)
+        for told, experiment in zip(draft.settings["experiments"], self.runs.drawn("tables", name), strict=True):
+            regimes = self.runs.experiment(experiment).regimes
+            told["published"] = {regime: self.published(experiment, regime) for regime in regimes}
+        return draft
+
+    def published(self, experiment: str, regime: str) -> str:
+        """Digest of all that makes a run one of the paper's: data, backbone, method, phases and recipes. Names and
+        placement are left out: the paper's placement is not public."""
+        entry, regime_phases = self.runs.experiment(experiment), self.study.regimes[regime]
+        data = self.runs.dataset(experiment).told("")
+        recipes = [[phase, self.study.recipes[entry.recipes[phase]].science()] for phase in regime_phases]
+        network = {key: value for key, value in self.network(experiment).items() if key != "placement"}
+        told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
+        return digest(told | {"phases": recipes, "weights": self.initial(entry.backbone)})
 
     def _figure(self, name: str) -> Draft:
         return self._artefact("figures", name)
@@ -236,11 +320,24 @@ class Jobs:
             pairs = ((experiment, unit) for experiment in drawn for unit in self.runs.units(what, experiment))
             jobs = [self.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]
         regimes = dict.fromkeys(regime for each in drawn for regime in self.runs.experiment(each).regimes)
+        component = self.runs.component(kind, name)
         told = {
-            "name": name,
+            "name": component,
             "experiments": [self.runs.identity(each) | self._read_under(each) for each in drawn],
             "regimes": list(regimes),
+            "protocols": self.study.protocols,
             "options": self.runs.artefact(kind, name).options,
+            "source": components.source(kind, component),
         }
         files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
         return Draft(told, {"rows": [job.writes[0] for job in jobs]}, self._made(kind, *files))
+
+
+def _versions(**used: list[str]) -> Settings:
+    """What a job's settings say of the components that it uses: their versions, where these are not the first.
+
+    A component that was edited so that it computes something else, and says so, reruns exactly what uses it.
+    """
+    found = {f"{kind}/{name}": components.version(kind, name) for kind, names in used.items() for name in names}
+    later = {component: version for component, version in found.items() if version > 1}
+    return {"versions": later} if later else {}

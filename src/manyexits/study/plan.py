@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.files.digests import canonical, digest
-from manyexits.study import components
+from manyexits.study import drawable, resolve
 from manyexits.study.config import Study
 from manyexits.study.job import VERSIONS, Job
 from manyexits.study.jobs import Jobs
-from manyexits.study.refusals import StudyError
-from manyexits.study.resolve import remarked, resolve
+from manyexits.study.places import place
+from manyexits.study.refusals import StudyError, with_key
 from manyexits.study.runs import Runs
 
+CONFIG = Path("config.yaml")
 RESERVED = {*VERSIONS, "all", "tables", "figures"}
 """Names of rules, forbidden for artefacts."""
 
@@ -28,18 +29,8 @@ class Plan:
             if name in RESERVED:
                 raise StudyError(f"{name} is the name of a rule; give the table or figure another one")
             for kind in kinds:
-                self._check_read(kind, name)
+                drawable.check(self.runs, kind, name)
         self._check_unique()
-
-    def _check_read(self, kind: str, name: str) -> None:
-        """Refuse an artefact of what no stage makes, or of an analysis that is not defined for what it draws."""
-        what = self.runs.read_by(kind, name)
-        if what == "rows":
-            return
-        for experiment in self.runs.drawn(kind, name):
-            task = self.runs.dataset(experiment).task_name
-            if task not in components.constant("analysis", what, "TASKS", [task]):
-                raise StudyError(f"{kind}.{name}: {what} is not defined for {task}; leave {experiment} out")
 
     def _check_unique(self) -> None:
         """Refuse two names for one training."""
@@ -60,6 +51,12 @@ class Plan:
             StudyError: when it is of something that the study does not hold.
         """
         return self._jobs.job(stage, **names)
+
+    def prepared_by(self, training: Job) -> str:
+        """Digest of the settings that a training's dataset is prepared by."""
+        names = training.names
+        dataset = names["dataset"] if "dataset" in names else self.runs.experiment(names["experiment"]).dataset
+        return self.job("prepare", dataset=dataset).whose
 
     def settings(self, stage: str, **names: Any) -> str:
         """Canonical JSON of exactly the settings that a stage reads, with the stage's version."""
@@ -95,9 +92,19 @@ def load(raw: dict[str, Any], base: dict[str, Any] | None = None) -> Plan:
         raw: base and overlays, merged.
         base: config.yaml alone. What an overlay changed in a recipe without a mark of its own is ours, O.
     """
-    return Plan(resolve(raw if base is None else remarked(raw, base)))
+    return Plan(resolve.resolve(raw if base is None else resolve.remarked(raw, base)))
+
+
+def read(overlays: list[Path]) -> Plan:
+    """The plan of config.yaml in the current folder and overlays, as `snakemake --configfile` reads them.
+
+    Raises:
+        StudyError: for a file that cannot be read, or a study that is not valid.
+    """
+    return load(resolve.read([CONFIG, *overlays]), resolve.read([CONFIG]))
 
 
 def data_root(study: Study) -> Path:
     """Folder of the publishers' files: MANYEXITS_DATA_ROOT, or the study's `data_root`."""
-    return Path(os.environ.get("MANYEXITS_DATA_ROOT") or study.data_root).expanduser()
+    given = os.environ.get("MANYEXITS_DATA_ROOT")
+    return Path(with_key("MANYEXITS_DATA_ROOT", place, given) if given else study.data_root)

@@ -6,9 +6,9 @@ Origin marks (P paper, C the authors' code, L literature, O our decision) stand 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from manyexits.study.fields import NotNegative, Positive, Share, Strict
+from manyexits.study.fields import Epochs, NotNegative, Rate, Share, Strict
 
 REMOVE = "remove it; where it is inherited, set it to null, and its mark in origin"
 
@@ -16,12 +16,12 @@ REMOVE = "remove it; where it is inherited, set it to null, and its mark in orig
 class Resources(Strict):
     """What a job asks of Slurm. Changing it never retrains."""
 
-    minutes: Positive = 720
+    minutes: Annotated[int, Field(ge=1, le=525_600)] = 720
     """Time limit of a training job in minutes; a run that comes near it saves and goes on in the next attempt."""
-    memory_gib: Positive = 16
+    memory_gib: Annotated[int, Field(ge=1, le=65_536)] = 16
     """Main memory of a training job in GiB; grows with the attempt, to at most twice."""
-    threads: Positive = 8
-    """CPU threads of a training job."""
+    threads: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Number of CPU threads of a training job."""
 
 
 class Recipe(Strict):
@@ -31,34 +31,34 @@ class Recipe(Strict):
 
     optimizer: Literal["adamw", "sgd"]
     """torch.optim.AdamW or SGD."""
-    lr: Annotated[float, Field(gt=0)]
-    """Learning rate at the start of the phase."""
+    lr: Rate
+    """Learning rate at the start of the phase; a factor of the gradient."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Momentum of SGD."""
+    """Momentum of SGD: the share of the last step that is kept."""
     weight_decay: NotNegative = 0.0
-    """Decoupled weight decay of AdamW, L2 penalty of SGD."""
+    """Factor of the decoupled weight decay of AdamW, or of the L2 penalty of SGD."""
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     """Learning rate over the epoch limit, per step of training; `step`: a tenth from half of the limit on, a hundredth
     from three quarters on (MSDNet)."""
     lr_min: NotNegative = 0.0
-    """Learning rate at the end of the cosine."""
-    clip: Annotated[float, Field(gt=0)] | None = None
-    """Largest norm of the gradient; null: no clipping."""
-    batch: Positive
+    """Learning rate at the end of the cosine; a factor of the gradient."""
+    clip: Rate | None = None
+    """Largest Euclidean norm of the gradient; null: no clipping."""
+    batch: Annotated[int, Field(ge=1, le=10**7)]
     """Effective batch: samples per optimiser step, over all devices."""
-    devices: Positive = 1
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
     """Number of GPUs (ranks) that share the effective batch."""
-    per_device_batch: Positive | None = None
+    per_device_batch: Annotated[int, Field(ge=1, le=10**7)] | None = None
     """Samples per device and pass; null: batch / devices. Smaller values accumulate gradients."""
-    epochs: Positive
-    """Epoch limit."""
-    patience: Positive
-    """Epochs without improvement of any learning exit after which the phase stops."""
+    epochs: Epochs
+    """Number of epochs after which the phase stops."""
+    patience: Epochs
+    """Number of epochs without improvement of any learning exit after which the phase stops."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Mixed precision of forward and backward."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the target that is spread over all classes."""
-    crop_padding: Annotated[int, Field(ge=0)] = 0
+    crop_padding: Annotated[int, Field(ge=0, le=4096)] = 0
     """Random crop after zero padding by so many pixels; 0: off."""
     resized_crop: Annotated[float, Field(gt=0, le=1)] | None = None
     """Random part of each image, of 3:4 to 4:3, scaled to the view: the least share of the area; null: off."""
@@ -73,9 +73,9 @@ class Recipe(Strict):
     erasing: Share = 0.0
     """Probability of random erasing (Zhong et al., 2020)."""
     mixup: NotNegative = 0.0
-    """alpha of Mixup's Beta distribution; 0: off."""
+    """Parameter alpha of Mixup's Beta distribution; 0: off."""
     cutmix: NotNegative = 0.0
-    """alpha of CutMix's Beta distribution; 0: off."""
+    """Parameter alpha of CutMix's Beta distribution; 0: off."""
     mix_per: Literal["batch", "element"] = "batch"
     """Whether a whole batch is mixed alike, or each image by numbers of its own."""
     mix_probability: Share = 1.0
@@ -121,11 +121,19 @@ class Recipe(Strict):
         return self
 
 
+Mark = Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]
+
+
+def _as_is(given: Any) -> Any:
+    """A single mark has become one for each field before a recipe is validated (`resolve.spread`)."""
+    return given
+
+
 class StatedRecipe(Recipe, Resources):
     """A recipe as config.yaml states it: with what its job asks for, and where its values come from."""
 
-    origin: dict[str, Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]] = {}
-    """Field -> origin mark, optionally followed by the place (e.g. `P E.1`)."""
+    origin: Annotated[dict[str, Mark], BeforeValidator(_as_is, json_schema_input_type=dict[str, Mark] | Mark)] = {}
+    """Field -> origin mark, optionally followed by the place (e.g. `P E.1`); a single mark is that of all fields."""
 
     @model_validator(mode="after")
     def _marked(self) -> "StatedRecipe":

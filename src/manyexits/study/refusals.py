@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from manyexits.study.components import nearest
+from manyexits.study.components import nearest, shown
 
 
 class StudyError(ValueError):
@@ -29,13 +29,13 @@ def known(key: str, name: str, valid: list[str]) -> None:
         StudyError: names the key and lists the valid names, the nearest first.
     """
     if name not in valid:
-        raise StudyError(f"{key}: there is no {name!r}; valid names: {nearest(name, valid)}")
+        raise StudyError(f"{key}: there is no {shown(name)}; valid names: {nearest(name, valid)}")
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None, prefix: str = "") -> str:
     """The first error of pydantic as one sentence with the full key."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if part != "[key]"]
+    path = [as_key(part) for part in first["loc"] if part != "[key]"]
     key = ".".join([prefix, *path] if prefix else path)
     if first["type"] == "extra_forbidden":
         owner = _owner(model, path[:-1]) if model else None
@@ -44,8 +44,13 @@ def explain(error: ValidationError, model: type[BaseModel] | None, prefix: str =
     message = re.sub(r"^Value error, ", "", first["msg"])
     if first["type"] == "missing":
         return f"{key}: this key is missing"
-    given = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+    given = "" if first["type"] == "value_error" else f" (got {shown(first['input'])})"
     return f"{key}: {message}{given}" if key else f"{message}{given}"
+
+
+def as_key(key: Any) -> str:
+    """A key on the way to what is wrong, as it is written unless a terminal would act upon it."""
+    return str(key) if str(key).isprintable() else shown(key)
 
 
 def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

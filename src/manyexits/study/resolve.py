@@ -4,15 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from manyexits.study.components import nearest
+from manyexits.study import written
+from manyexits.study.components import nearest, shown
 from manyexits.study.config import Study
-from manyexits.study.refusals import StudyError, explain
-
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's safe loader; the one in C, where it is there, saves a tenth of the time that the study takes to load."""
+from manyexits.study.recipe import Recipe
+from manyexits.study.refusals import StudyError, as_key, explain
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
@@ -28,19 +26,11 @@ def read(paths: Iterable[Path]) -> dict[str, Any]:
     """Configuration files merged in order, as Snakemake merges them.
 
     Raises:
-        StudyError: for a missing file or one that is no YAML mapping.
+        StudyError: for a missing file, or one that is no UTF-8 or no YAML mapping, or has a key twice.
     """
     merged: dict[str, Any] = {}
     for path in paths:
-        try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
-        except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}; name an existing configuration file") from error
-        except yaml.YAMLError as error:
-            raise StudyError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise StudyError(f"{path} must hold a mapping of keys at its top level")
-        merged = merge(merged, content)
+        merged = merge(merged, written.load(path))
     return merged
 
 
@@ -51,6 +41,13 @@ def resolve(raw: dict[str, Any]) -> Study:
         StudyError: one sentence with the key and the remedy.
     """
     raw = dict(raw)
+    for section, entries in raw.items():
+        for name in entries if isinstance(entries, dict) else ():
+            if not isinstance(name, str) or not name.isprintable():
+                raise StudyError(
+                    f"{as_key(section)}.{as_key(name)}: a name is text (got {shown(name)}); write it in quotes, or"
+                    " rename it"
+                )
     for section in ("recipes", "experiments"):
         if isinstance(raw.get(section), dict):
             entries = {name: entry for name, entry in raw[section].items() if entry is not None}
@@ -73,17 +70,20 @@ def _inherit(section: str, entries: dict[str, Any], name: str, children: tuple[s
         raise StudyError(
             f"{section}.{name}.extends: a loop, {' -> '.join([*children, name])}; remove one of these links"
         )
+    if len(children) > written.DEEPEST:
+        raise StudyError(
+            f"{section}.{name}: entries extend one another over more than {written.DEEPEST} links; shorten the chain"
+        )
     own = entries[name]
     if not isinstance(own, dict):
-        raise StudyError(f"{section}.{name} must be a mapping of keys (got {own!r})")
-    own = dict(own)
+        raise StudyError(f"{section}.{name} must be a mapping of keys (got {shown(own)})")
+    own = spread(own) if section == "recipes" else dict(own)
     parent = own.pop("extends", None)
     if parent is None:
         return _unmarked(own)
-    if parent not in entries:
-        raise StudyError(
-            f"{section}.{name}.extends: there is no {parent!r}; valid names: {nearest(str(parent), list(entries))}"
-        )
+    if not isinstance(parent, str) or parent not in entries:
+        names = nearest(str(parent), [str(entry) for entry in entries])
+        raise StudyError(f"{section}.{name}.extends: there is no {shown(parent)}; valid names: {names}")
     inherited = _inherit(section, entries, parent, (*children, name))
     if section == "experiments":  # the sweeps of a base are its own
         inherited.pop("vary", None)
@@ -101,6 +101,14 @@ def _unmarked(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"origin": {field: mark for field, mark in entry["origin"].items() if field not in removed}}
 
 
+def spread(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe whose `origin` is one mark, which is that of every value it states, with a mark for each."""
+    mark = recipe.get("origin")
+    if not isinstance(mark, str):
+        return dict(recipe)
+    return recipe | {"origin": {field: mark for field in recipe if field in Recipe.model_fields}}
+
+
 def remarked(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     """A merged configuration in which no changed value of a recipe carries the mark of the value that it replaces."""
     recipes, before = raw.get("recipes"), base.get("recipes")
@@ -110,7 +118,10 @@ def remarked(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     for name, recipe in recipes.items():
         old = before.get(name)
         if isinstance(recipe, dict) and isinstance(old, dict):
+            recipe, old = spread(recipe), spread(old)
             marks, replaced = recipe.get("origin") or {}, old.get("origin") or {}
+            if not (isinstance(marks, dict) and isinstance(replaced, dict)):
+                continue  # said when it is validated
             changed = {field for field in marks if recipe.get(field) != old.get(field)}
             ours = {field: "O" for field in changed if marks[field] == replaced.get(field)}
             marked[name] = recipe | {"origin": marks | ours}

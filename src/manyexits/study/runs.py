@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from manyexits.study import components
+from manyexits.study.components import shown
 from manyexits.study.config import Study
 from manyexits.study.entries import Artefact, BackboneEntry, DatasetEntry, Experiment
 from manyexits.study.refusals import StudyError, explain, known
@@ -48,7 +49,7 @@ class Runs:
             for value in values:
                 if str(value) in taken:
                     raise StudyError(
-                        f"{where}: {value!r} appears twice among the sweeps of {name}; name each value once"
+                        f"{where}: {shown(value)} appears twice among the sweeps of {name}; name each value once"
                     )
                 taken.add(str(value))
                 stated = experiment.model_dump(exclude={"vary", "vary_seeds"}) | {key: value}
@@ -119,11 +120,15 @@ class Runs:
         return [(regime, int(unit.removeprefix("s"))) for regime in self.experiment(experiment).regimes]
 
     def units(self, analysis: str, experiment: str) -> list[str]:
-        """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two."""
+        """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two.
+
+        A seed with fewer networks than the analysis needs has none.
+        """
         seeds = self.seeds(experiment)
         paired = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
         pairs = paired and self.study.analyses[analysis]["control"] in self.experiment(experiment).regimes
-        return [f"s{seed}" for seed in seeds] + (["seeds"] if pairs else [])
+        enough = len(self.experiment(experiment).regimes) >= components.constant("analysis", analysis, "LEAST", 1)
+        return ([f"s{seed}" for seed in seeds] if enough else []) + (["seeds"] if pairs else [])
 
     def artefact(self, kind: str, name: str) -> Artefact:
         """A table or figure by its name.
@@ -134,6 +139,10 @@ class Runs:
         entries = self.study.tables if kind == "tables" else self.study.figures
         known(kind, name, list(entries))
         return entries[name]
+
+    def component(self, kind: str, name: str) -> str:
+        """The file that draws a table or figure, by its name."""
+        return self.artefact(kind, name).kind or name
 
     @cached_property
     def artefacts(self) -> dict[str, list[str]]:
@@ -158,7 +167,7 @@ class Runs:
         Raises:
             StudyError: when the study has no such analysis.
         """
-        what = components.constant(kind, name, "READS", None)
+        what = components.constant(kind, self.component(kind, name), "READS", None)
         known(f"{kind}.{name}: READS", str(what), ["rows", *self.study.analyses])
         return str(what)
 

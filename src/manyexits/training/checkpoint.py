@@ -4,30 +4,19 @@ A folder holds `latest.ckpt` and `before.ckpt`, each its own SHA-256 (32 bytes) 
 touched by its owner as a heartbeat; and `failed`, the sentence of an error that a further attempt cannot mend.
 """
 
-import contextlib
 import hashlib
 import io
-import json
-import os
 import shutil
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from manyexits.files import atomic
-
-HEARTBEAT_S = 5.0
-STALE_S = 30.0
-"""A lock on another machine whose heartbeat is older than this has lost its owner."""
-
-
-class LockedError(ValueError):
-    """Another process trains this run."""
+from manyexits.training.lock import LockedError as LockedError
+from manyexits.training.lock import owning
 
 
 class Checkpoints:
@@ -88,74 +77,10 @@ class Checkpoints:
 
     # -- one owner ----------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Own the folder while the block runs. A dead owner's lock is taken over.
+    def lock(self) -> AbstractContextManager[None]:
+        """Own the folder while the block runs.
 
         Raises:
             LockedError: when a living process owns it.
         """
-        path = self.folder / "lock"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-        while not _create(path, json.dumps(owner)):
-            other, age = _owner(path)
-            if other is not None and _lives(other, age):
-                if other.get("host") != owner["host"] and age > HEARTBEAT_S * 2:
-                    time.sleep(1)  # perhaps its machine has gone: wait until the lock is stale
-                    continue
-                raise LockedError(f"process {other.get('pid')} trains this run already; wait for it, or end it")
-            path.unlink(missing_ok=True)
-        done = threading.Event()
-        heart = threading.Thread(target=_beat, args=(path, done), daemon=True)
-        heart.start()
-        try:
-            yield
-        finally:
-            done.set()
-            heart.join()
-            path.unlink(missing_ok=True)
-
-
-def _create(path: Path, content: str) -> bool:
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-    return True
-
-
-def _owner(path: Path) -> tuple[dict[str, Any] | None, float]:
-    """Who holds a lock, and the age of the last heartbeat in seconds; None for a lock that has just gone."""
-    try:
-        age = time.time() - path.stat().st_mtime
-        text = path.read_text()
-    except FileNotFoundError:
-        return None, 0.0
-    try:
-        return json.loads(text), age
-    except ValueError:  # killed between creating the file and filling it
-        return {}, age
-
-
-def _lives(owner: dict[str, Any], age: float) -> bool:
-    if owner.get("host") == socket.gethostname():
-        return _started(owner["pid"]) == owner["started"]
-    return age < STALE_S
-
-
-def _started(pid: int) -> str | None:
-    """Start time of a process in clock ticks, which tells a recycled process id from the old one; None: gone."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if status[0] == "Z" else status[19]
-
-
-def _beat(path: Path, done: threading.Event) -> None:
-    while not done.wait(HEARTBEAT_S):
-        with contextlib.suppress(FileNotFoundError):
-            path.touch()
+        return owning(self.folder / "lock")

@@ -4,20 +4,25 @@ Their number is the recipe's; nothing that a scheduler puts into the environment
 """
 
 import logging
+import os
 import tempfile
 
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, get_error_handler
 
+from manyexits.training import stops
+
 SAVING_S = 30
-"""Time that ranks have to save themselves after SIGTERM; Slurm gives as much (KillWait)."""
+"""Time that ranks have to save themselves after a signal; Slurm gives as much (KillWait)."""
+ENVIRONMENT = "PET_"
+"""By variables of this prefix a cluster's operator answers torch's launcher for us."""
 
 
 def launch(ranks: int, arguments: list[str]) -> int:
     """Run `manyexits` with these arguments in several ranks.
 
-    SIGTERM and SIGINT are handed on; ranks whose sibling has failed are ended.
+    Signals that ask to stop are handed on; ranks whose sibling has failed are ended.
 
     Returns:
         0, what the first rank to fail returned, or 128 + n after signal n, as a shell does.
@@ -25,9 +30,13 @@ def launch(ranks: int, arguments: list[str]) -> int:
     Raises:
         ValueError: with the sentence that a rank has left by `tell`.
     """
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT)]:
+        del os.environ[name]
+    signals = ",".join(number.name for number in stops.heeded())
     logging.disable()  # torch's log says again, in thirty lines, what the ranks say themselves
     with tempfile.TemporaryDirectory() as log:
         options = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
+        options.append(f"--signals-to-handle={signals}")
         try:
             run.run(run.parse_args([*options, "-m", "manyexits", *arguments]))
         except ChildFailedError as error:

@@ -236,6 +236,32 @@ def test_a_study_that_draws_nothing_has_nothing_to_show(made):
     assert {variable for variable, answer in answers.items() if answer == "No"} == EVERY_RUN | {"Open Datasets"}
 
 
+@pytest.mark.parametrize(
+    ("stated", "answer"),
+    [
+        ({}, "No"),
+        ({"licence": "CC0"}, "No"),
+        ({"home": "https://birds.org"}, "No"),
+        ({"licence": "CC0", "home": "https://birds.org"}, "Yes"),
+    ],
+)
+def test_a_folder_of_ones_own_is_open_where_its_entry_says_so_and_never_named_by_its_path(
+    made, prepared, stated, answer
+):
+    raw = yaml.safe_load(SMALL)
+    raw["datasets"]["digits"] = {"source": "folder", "classes": 10, "path": "/home/someone/birds"} | stated
+    plan = load(raw)
+    for folder in ("results", "data"):
+        shutil.rmtree(folder)
+    records.write(plan, prepared, Path("results/demo"), Path("data"))
+    texts = written(plan)
+    assert answered(texts[0])["Open Datasets"] == answer
+    for text in texts:
+        assert "/home/someone" not in text
+        assert "path birds" in text
+        assert ("CC0" in text) == ("licence" in stated)
+
+
 def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(made):
     settings = json.loads(Path(RUN).read_text())["settings"]
     del settings["phases"][0]["recipe"]["erasing"]

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.tables import draw, percent
+from manyexits.artefacts.tables import draw, percent, table1
 from manyexits.artefacts.tables.table1 import table
 from manyexits.files import rows
+from manyexits.study import resolve
+from manyexits.study.plan import load
 
 BACKBONE = 100
 BUDGETS = ["0.25", "0.5", "1.0", "max"]
@@ -63,9 +65,12 @@ def build(tmp_path):
         paths = [tmp_path / f"{index}.csv" for index in range(len(runs))]
         for path, made in zip(paths, runs, strict=True):
             rows.write(path, made)
+        # what a run was made from: its name, method and regime stand for all of it
+        published = {r: f"{experiments[0]['experiment']} {r}" for r in regimes}
         named = [each | {"criterion": own, "metric": "accuracy"} for each in experiments]
+        named = [each | {"published": published if each["method"] == "sdn" else {}} for each in named]
         told = {"experiments": named, "regimes": list(regimes)}
-        return table(frames.read("rows", paths), told, **options)
+        return table(frames.read(table1, paths), told, **options)
 
     return make
 
@@ -75,9 +80,9 @@ def public(tmp_path, monkeypatch):
     """A function that replaces the paper's numbers: (experiment, regime, budget, low, high) each."""
 
     def replace(*lines):
-        head = "artefact,experiment,regime,budget,metric,value_low,value_high,origin,source\n"
-        text = "".join(f"table1,{e},{r},{b},accuracy,{low},{high},P,somewhere\n" for e, r, b, low, high in lines)
-        (tmp_path / "published.csv").write_text(head + text + f"fig3,small,joint,max,accuracy,{0.1},{0.1},P,x\n")
+        head = "artefact,experiment,regime,digest,budget,metric,value_low,value_high,origin,source\n"
+        text = "".join(f"table1,{e},{r},{e} {r},{b},accuracy,{low},{high},P,x\n" for e, r, b, low, high in lines)
+        (tmp_path / "published.csv").write_text(head + text + "fig3,small,joint,small joint,max,accuracy,.1,.1,P,x\n")
         monkeypatch.setattr(frames, "PUBLISHED", tmp_path / "published.csv")
 
     return replace
@@ -243,10 +248,37 @@ def test_a_single_published_value_is_printed_once(build, public):
     assert (line["paper, 100 %"], line["difference"]) == ("85.00 [P]", "-2.00")
 
 
+MINE = {"dataset": "cifar100", "backbone": "resnet34", "recipes": "cifar100-resnet"}
+CHANGES = {
+    "nothing": ({}, True),
+    "its name": ({"experiments": {"mine": MINE, "cifar100-resnet34": None}}, True),
+    "its placement": ({"experiments": {"cifar100-resnet34": {"placement": "authors"}}}, True),
+    "where its data lie": ({"datasets": {"cifar100": {"path": "elsewhere"}}}, True),
+    "minutes of its jobs": ({"recipes": {"cifar100-resnet": {"minutes": 5}}}, True),
+    "a recipe": ({"recipes": {"cifar100-resnet": {"epochs": 2}}}, False),
+    "the backbone": ({"backbones": {"resnet34": {"width": 8}}}, False),
+    "the dataset": ({"experiments": {"cifar100-resnet34": {"dataset": "digits"}}}, False),
+    "the method": ({"experiments": {"cifar100-resnet34": {"method": "pbee"}}}, False),
+    "what a regime is": ({"regimes": {"mixed": ["all", "all"]}}, False),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_papers_numbers_belong_to_what_is_the_papers_and_not_to_a_name(root, what):
+    change, belong = CHANGES[what]
+    read = resolve.read([root / "config.yaml"])
+    drawn = {"tables": {"table1": {"experiments": "all", "sweep": None}, "mode_connectivity": None}, "figures": None}
+    plan = load(resolve.merge(resolve.merge(read, drawn), change))
+    told = {each["experiment"]: each for each in plan.job("table", name="table1").settings["experiments"]}
+    ours = told["mine" if what == "its name" else "cifar100-resnet34"]["published"]["mixed"]
+    assert (ours in set(frames.published("table1")["digest"])) == belong
+
+
 def test_the_papers_numbers_are_fractions_told_once():
     found = frames.published("table1")
     assert len(found) > 0
     assert not found.duplicated(["experiment", "regime", "budget"]).any()
+    assert not found.duplicated(["digest", "budget"]).any()
     assert (found["value_low"] <= found["value_high"]).all()
     assert found["value_low"].between(0.3, 1).all()
     assert found["value_high"].between(0.3, 1).all()

@@ -6,6 +6,7 @@ import pytest
 
 from manyexits.analysis.mode_connectivity import COLUMNS
 from manyexits.artefacts import frames
+from manyexits.artefacts.tables import mode_connectivity
 from manyexits.artefacts.tables.mode_connectivity import table
 from manyexits.files import rows
 
@@ -39,7 +40,7 @@ def build(tmp_path):
         paths = [tmp_path / f"{index}.csv" for index in range(len(pairs))]
         for path, made in zip(paths, pairs, strict=True):
             rows.write(path, made, ("experiment", "variant", *COLUMNS))
-        return table(frames.read("mode_connectivity", paths), TOLD)
+        return table(frames.read(mode_connectivity, paths), TOLD)
 
     return make
 

@@ -156,4 +156,4 @@ def test_names_that_are_no_text_are_refused(tmp_path):
 def test_an_archive_that_is_none_is_refused(tmp_path):
     for content in (b"", b"<html>404</html>", gzip.compress(b"not a tar")):
         (tmp_path / ARCHIVE).write_bytes(content)
-        refused(tmp_path, str(tmp_path / ARCHIVE), "damaged", "get it again")
+        refused(tmp_path, str(tmp_path / ARCHIVE), "get it again")

@@ -99,7 +99,7 @@ def test_a_folder_without_class_folders_is_refused(tmp_path):
 def test_an_empty_class_folder_is_named(tmp_path):
     two_parts(tmp_path)
     (tmp_path / "my photos/train/void").mkdir()
-    refused(tmp_path, "the class folder train/void holds no photograph; fill it or remove it")
+    refused(tmp_path, "the class folder train/void holds no photograph")
 
 
 def test_a_class_that_only_the_test_part_has_is_named(tmp_path):

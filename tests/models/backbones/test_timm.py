@@ -2,18 +2,21 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
 import timm
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.vision_transformer import VisionTransformer
 
 from manyexits.batches.views import blank_images
 from manyexits.exits.policies import Policy, exit_index
 from manyexits.models import build as built
 from manyexits.models.backbones.timm import build
+from manyexits.models.cost import count_network
 
 MODELS = {
     "vit_tiny_patch16_224": ({"pixels": 32}, {"img_size": 32}, 12),
@@ -26,6 +29,11 @@ MODELS = {
     "efficientnet_b0": ({}, {}, 16),
     "resnet18": ({}, {}, 8),
     "resnetv2_50": ({}, {}, 16),
+    "vgg11_bn": ({}, {}, 8),
+    "swin_tiny_patch4_window7_224": ({"pixels": 64}, {"img_size": 64}, 12),
+    "mambaout_femto": ({}, {}, 18),
+    "regnety_002": ({}, {}, 13),
+    "densenet121": ({}, {}, 7),
 }
 """Name -> our options, the same as timm's, number of blocks."""
 
@@ -86,6 +94,10 @@ def test_states_and_taps_are_the_model_s_intermediates(pair):
     original, chain, images = pair
     states = run(chain.eval(), images)
     original.eval()
+    if isinstance(original, timm.models.VGG):  # timm gives maps before they are pooled
+        cuts = [4, 8, 11, 15, 18, 22, 25, 29]
+        assert all(torch.equal(state, original.features[:cut](images)) for state, cut in zip(states, cuts, strict=True))
+        return
     if states[-1].dim() == 4:  # timm gives the last map of each resolution, the stem's included
         found = original.forward_intermediates(images, intermediates_only=True)[-3:]
         ends = [s for s, after in itertools.pairwise([*states, images]) if s.shape[2:] != after.shape[2:]][-3:]
@@ -163,14 +175,13 @@ def test_what_does_not_fit_is_refused_in_one_sentence(options, sentence):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("densenet121", "it has none of these"),
+        ("crossvit_tiny_240", "its parts do not run alone"),
         ("hrnet_w18_small", "it has none of these"),
         ("inception_v3", "it has none of these"),
-        ("mambaout_femto", r"its maps \(16, 16, 48\) do not have their channels first"),
+        ("selecsls42", r"(after block 1 its state is neither maps nor tokens|its parts do not run alone .*Type-check)"),
         ("eva02_tiny_patch14_224", "run one after the other, its blocks give another answer"),
         ("cait_xxs24_224", "run one after the other, its blocks give another answer"),
         ("xcit_nano_12_p8_224", "its parts do not run alone .*missing 2 required positional arguments"),
-        ("crossvit_tiny_240", "its parts do not run alone"),
     ],
 )
 def test_a_model_that_is_no_chain_is_refused_with_the_reason(name, why):
@@ -247,3 +258,110 @@ def test_every_backbone_of_the_study_has_the_number_of_blocks_that_it_states(pla
     for name, entry in plan.study.backbones.items():
         told = json.loads(plan.settings("pretrain", dataset="cifar100", backbone=name, recipe=recipe, seed=1))
         assert len(built.backbone(told["network"], seed=1).stages) == entry.n_blocks
+
+
+# -- the size that a model runs at ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"pixels": 256}])
+def test_a_model_that_cannot_run_on_small_images_is_tried_at_its_own_size(options):
+    assert len(build(7, name="halonet26t", **options).stages) == 8
+
+
+def told(name, **options):
+    return SETTINGS | {"backbone": {"family": "timm", "name": name, **options}, "placement": {"every": 3}}
+
+
+def test_images_on_which_a_model_does_not_run_are_refused_with_a_size_that_it_has():
+    with pytest.raises(
+        ValueError,
+        match=r"^timm's halonet26t does not run on images of 64 x 64 pixels \(.+\); .* such as 256 x 256, or",
+    ):
+        built.network(told("halonet26t"), blank_images(64, 64), seed=0)
+
+
+def test_a_chain_is_compared_with_its_model_at_the_size_that_it_runs_at(monkeypatch):
+    """A model may take another way on larger images than on those that it is tried on."""
+    plain = timm.models.ResNet.forward_features
+
+    def other(self, x):
+        return plain(self, x) * (2 if x.shape[-1] > 64 else 1)
+
+    monkeypatch.setattr(timm.models.ResNet, "forward_features", other)
+    built.network(told("test_resnet"), blank_images(64, 64), seed=0)
+    with pytest.raises(
+        ValueError, match=r"test_resnet is no chain .*: run one after the other, its blocks give another"
+    ):
+        built.network(told("test_resnet"), blank_images(96, 80), seed=0)
+
+
+def test_an_error_that_says_nothing_is_named_by_its_kind(monkeypatch):
+    def fail(self, x):
+        raise AssertionError
+
+    monkeypatch.setattr(timm.models.ResNet, "forward_features", fail)
+    with pytest.raises(
+        ValueError, match=r"not run on images of 64 x 64 or 160 x 160 pixels \(AssertionError\); choose"
+    ):
+        build(7, name="test_resnet")
+
+
+def test_a_comparison_at_another_size_leaves_weights_modes_and_generator_alone():
+    network = built.network(told("test_resnet"), blank_images(48, 80), seed=0)
+    same = built.network(told("test_resnet"), blank_images(64, 64), seed=0)
+    assert all(torch.equal(value, same.state_dict()[name]) for name, value in network.state_dict().items())
+    assert all(module.training for module in network.modules())
+    before = torch.get_rng_state()
+    built.network(told("test_resnet"), blank_images(48, 80), seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# -- every module of timm ---------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "it has none of these": "coat deepseek_vit dla gemma4_vit hrnet inception_resnet_v2 inception_v3 nasnet nest pit"
+    " pnasnet qwen3_vit visformer volo xception",
+    "its parts do not run alone": "crossvit efficientvim mobilenetv5 mvitv2 tnt twins vision_transformer_sam xcit",
+    "its state is neither maps nor tokens|Type-check": "selecsls",
+    "its blocks give another answer": "cait convit eva",
+}
+"""Reason -> modules whose models are no chains."""
+SMALLEST = ("test_", "xxs", "atto", "femto", "pico", "nano", "tiny")
+"""How timm calls small models, the smallest first."""
+
+
+def smallest(module: str) -> str:
+    """A small model of a module, by its name."""
+
+    def rank(name: str) -> tuple[int, int, str]:
+        return next((place for place, part in enumerate(SMALLEST) if part in name), len(SMALLEST)), len(name), name
+
+    return min(timm.list_models(module=module), key=rank)
+
+
+@pytest.mark.slow
+def test_one_model_of_each_module_is_a_backbone_or_refused_with_a_reason(capsys):
+    modules = [module for module in sorted(timm.list_modules()) if timm.list_models(module=module)]
+    expected = {module: reason for reason, names in REFUSED.items() for module in names.split()}
+    refused = {}
+    for module in modules:
+        name = smallest(module)
+        pixels = timm.get_pretrained_cfg(name).input_size[-1]
+        samples = blank_images(pixels, pixels)
+        try:
+            made = built.network({"classes": 7, "backbone": {"family": "timm", "name": name}}, samples, seed=0)
+        except ValueError as error:
+            refused[module] = str(error)
+            continue
+        original = timm.create_model(name, num_classes=7).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            original(samples[0].inputs)
+        if module != "sequencer":  # torch's counter knows no recurrent layers
+            assert count_network(made, samples).backbone == counter.get_total_flops() // 2, name
+    with capsys.disabled():
+        print(f"\n{len(refused)} of {len(modules)} modules of timm are refused:", *refused.values(), sep="\n")
+    assert set(refused) == set(expected)
+    for module, sentence in refused.items():
+        assert re.fullmatch(
+            rf"timm's \S+ is no chain kept in .*: .*({expected[module]}).*; choose another .*", sentence
+        )

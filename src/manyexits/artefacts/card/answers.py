@@ -17,7 +17,7 @@ from manyexits.artefacts.card.records import (
     reprepared,
     together,
 )
-from manyexits.study.recorded import current
+from manyexits.study.recorded import made_with
 
 RETRAIN = "remove what these jobs made and run `snakemake all` again"
 SPENT = ("epochs", "samples_of_phase", "flops_of_phase", "time_s", "device_seconds")
@@ -96,6 +96,12 @@ def datasets(facts: Facts) -> Answer:
                 f"{name} was prepared with another {', '.join(other)} than is in force now;"
                 " prepare it again with `snakemake all`"
             )
+        home = facts.settings.get("homes", {}).get(name, {})
+        if unstated := [key for key in ("licence", "home") if not home.get(key)]:
+            problems.append(
+                f"{name} is not known to be open; where others can get it, state its {' and '.join(unstated)} in"
+                f" datasets.{name} of config.yaml"
+            )
     problems += [] if facts.datasets else ["no experiment is drawn; name one in a table or figure of config.yaml"]
     links = [Link("datasets", "#datasets"), *_files(facts, "manifest.json")]
     return Answer("Open Datasets", "Yes", ", ".join(facts.datasets), links, problems)
@@ -172,7 +178,7 @@ def setup(facts: Facts) -> Answer:
     old = [
         job
         for job in facts.analyses
-        if job.record and current(job.record.get("settings")) != facts.settings["analyses"][job.file]
+        if job.record and not made_with(job.record.get("settings"), facts.settings["analyses"][job.file])
     ]
     if old:
         problems.append(

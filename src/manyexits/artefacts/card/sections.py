@@ -1,6 +1,7 @@
 """The evidence, section by section."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from manyexits.artefacts.card.answers import authors, versions
@@ -119,13 +120,23 @@ def datasets(facts: Facts) -> list[Grid | Text]:
     for name, prepared in facts.datasets.items():
         manifest = prepared.manifest or {}
         settings = manifest.get("settings") or {}
-        told = ", ".join(f"{key} {value(given)}" for key, given in settings.items() if key not in UNTOLD)
+        told = ", ".join(f"{key} {value(_named(key, given))}" for key, given in settings.items() if key not in UNTOLD)
         skipped = manifest.get("skipped") or []
         told += f"; {len(skipped)} photographs that could not be read left out" if skipped else ""
-        rows.append([name, *(_text(manifest.get(key)) for key in ("source", "licence")), _text(told)])
+        passed_over = manifest.get("passed_over") or {}
+        told += "".join(f"; {n} files {suffix} passed over" for suffix, n in passed_over.items())
+        told += f"; {manifest['in_two_splits']}" if "in_two_splits" in manifest else ""
+        licence = facts.settings.get("homes", {}).get(name, {}).get("licence") or manifest.get("licence")
+        rows.append([name, _text(manifest.get("source")), _text(licence), _text(told)])
         listed = {"manifest.json": prepared.manifest_sha256} | (manifest.get("files_sha256") or {})
         sums += [[f"{name}/{file}", _text(checksum)] for file, checksum in listed.items()]
     return [Grid(["dataset", "source", "licence", "prepared with"], rows), Grid(["prepared file", "sha256"], sums)]
+
+
+def _named(key: str, given: Any) -> Any:
+    """A setting as the card prints it: of where one's own data lie the last name alone, the rest is a machine's."""
+    elsewhere = key == "path" and isinstance(given, str) and given.startswith(("/", "~"))
+    return PurePosixPath(given).name if elsewhere else given
 
 
 def splits(facts: Facts) -> list[Grid | Text]:

@@ -1,14 +1,15 @@
 """One look for all figures. Regimes differ in lightness, line and marker as well as in hue, so that a grey print or a
 reader who sees few colours loses nothing (hues: Okabe and Ito)."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
+os.environ["MPLBACKEND"] = "agg"  # before the import, which a notebook's own backend would end
 
-mpl.use("agg")
+import matplotlib as mpl
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ LOOKS = {
 }
 OTHERS = [
     Look("#cc79a7", "dashdot", "D"),
-    Look("#009e73", "solid", "v"),
+    Look("#009e73", (0, (8, 1)), "v"),
     Look("#56b4e9", "dashed", "P"),
     Look("#d55e00", "dotted", "X"),
 ]
@@ -36,9 +37,18 @@ SURFACE = "cividis"
 """Colour map whose lightness rises evenly."""
 
 
+def others(count: int) -> list[Look]:
+    """So many looks whose lines all differ: behind the four above, their hues and a dash with more and more dots."""
+    found = OTHERS[:count]
+    for index in range(len(OTHERS), count):
+        again = OTHERS[index % len(OTHERS)]
+        found.append(Look(again.colour, (0, (5, 1) + (1, 1) * (index - len(OTHERS) + 2)), again.marker))
+    return found
+
+
 def looks(regimes: list[str], colours: dict[str, str] | None = None) -> dict[str, Look]:
     """A look for every regime; `colours` replaces hues."""
-    free = iter(OTHERS * len(regimes))
+    free = iter(others(len(regimes)))
     found = {regime: LOOKS.get(regime) or next(free) for regime in regimes}
     return {
         regime: Look((colours or {}).get(regime, look.colour), look.line, look.marker) for regime, look in found.items()
@@ -47,7 +57,7 @@ def looks(regimes: list[str], colours: dict[str, str] | None = None) -> dict[str
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Settings of matplotlib for every figure."""
+    """Settings of matplotlib for every figure, over its defaults: a user's own matplotlibrc changes nothing."""
     settings: Any = {
         "figure.dpi": 150,
         "savefig.dpi": 200,
@@ -67,5 +77,7 @@ def style() -> Iterator[None]:
         "svg.hashsalt": "manyexits",
         "svg.fonttype": "path",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
         yield

@@ -1,17 +1,20 @@
 """Accuracy against cost: every regime as a curve, seeds as a band, the budgets of the tables as marked points."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from pydantic import Field
 
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures._style import Look, looks
 
 READS = "rows"
+METRICS = ("accuracy", "spearman", "backbone_cost")
+POINTS = ("shared",)
 COLUMNS = 3
 """Panels side by side."""
 
@@ -21,7 +24,7 @@ def figure(
     told: dict[str, Any],
     *,
     criterion: str | None = None,
-    colours: dict[str, str] | None = None,
+    colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] | None = None,
 ) -> Figure:
     """One panel per experiment, under the protocol `shared` and a criterion: one for all, or each experiment's own."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
@@ -32,9 +35,9 @@ def figure(
     )
     for axis in axes.flat[len(experiments) :]:
         axis.set_visible(False)
-    for axis, identity in zip(axes.flat, experiments, strict=False):
-        own = {regime: appearance[regime] for regime in frames.regimes(frame, identity, told["regimes"])}
-        panel(axis, frames.of(frame, identity), own, criterion or identity["criterion"], identity["metric"])
+    for axis, identity, rows in zip(axes.flat, experiments, frames.each(frame, experiments), strict=False):
+        own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
+        panel(axis, rows, own, criterion or identity["criterion"], identity["metric"])
         axis.set_title(frames.label(identity))
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)
@@ -52,7 +55,7 @@ def panel(axis: Axes, frame: pd.DataFrame, appearance: dict[str, Look], criterio
     for regime, look in appearance.items():
         rows = shared[shared["regime"] == regime]
         points = rows[rows["threshold"].notna()]
-        curve = frames.over_seeds(points.assign(limit=points["budget"].astype(float)), ["limit"])
+        curve = frames.over_seeds(points.assign(limit=points["budget"].astype(str).astype(float)), ["limit"])
         x, y, spread = 100 * curve["cost"] / backbone, 100 * curve["mean"], 100 * curve["std"].fillna(0)
         axis.plot(x, y, color=look.colour, linestyle=look.line, label=regime)
         axis.fill_between(x, y - spread, y + spread, color=look.colour, alpha=0.2, linewidth=0)

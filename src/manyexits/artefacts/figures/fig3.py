@@ -1,6 +1,6 @@
 """Figure 3: where the regimes lie in the loss landscape, and the straight lines between them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -9,16 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from pydantic import Field
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import OTHERS, SURFACE, Look, looks
+from manyexits.artefacts.figures._style import SURFACE, Look, looks, others
 
 READS = "mode_connectivity"
+MOST = 6
+"""Regimes of an experiment at most: every pair of them has its line in a legend."""
 LEVELS = 15
 MEASURED = {"train_loss": "training loss (nats)", "test_accuracy": "test accuracy (%)"}
 
 
-def figure(frame: pd.DataFrame, told: dict[str, Any], *, colours: dict[str, str] | None = None) -> Figure:
+def figure(
+    frame: pd.DataFrame,
+    told: dict[str, Any],
+    *,
+    colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] | None = None,
+) -> Figure:
     """Two rows per experiment: loss and accuracy on the plane at the last, the middle and the first exit; then the
     loss of the last exit on the lines between runs, and every exit's barrier."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
@@ -137,4 +145,5 @@ def barriers(axis: Axes, rows: pd.DataFrame) -> None:
 
 def _pair_looks(count: int) -> list[Look]:
     """Looks for pairs of runs, apart from those of regimes."""
-    return [OTHERS[3], OTHERS[0], OTHERS[1], OTHERS[2]][:count] if count <= 4 else (OTHERS * count)[:count]
+    first, second, third, fourth, *rest = others(max(count, 4))
+    return [fourth, first, second, third, *rest][:count]

@@ -1,9 +1,12 @@
 """Table 1: accuracy of every experiment and regime at every budget, beside the paper's numbers."""
 
+import math
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from manyexits.artefacts import frames
@@ -11,12 +14,15 @@ from manyexits.artefacts.frames import label
 from manyexits.artefacts.tables import Table, percent
 
 READS = "rows"
+METRICS = ("accuracy", "spearman", "backbone_cost")
+POINTS = ("paper",)
 
 WHERE_CHOSEN = {
     "shared": "one threshold for all exits, chosen on the validation split",
     "paper": "one threshold for all exits, chosen on the test split as the authors do",
     "geometric": "one threshold per exit, chosen on the validation split as MSDNet does",
 }
+DEFAULT: tuple[Literal["shared", "paper"], ...] = ("shared", "paper")
 
 
 def table(
@@ -31,28 +37,40 @@ def table(
     Args:
         frame: rows.
         told: what is drawn.
-        protocols: `shared` and `paper` by default.
+        protocols: null: `shared` and `paper`, as far as the study has them, or what else it has.
         criterion: of all experiments; null: each one's own.
     """
-    protocols = protocols or ["shared", "paper"]
+    known = told.get("protocols", WHERE_CHOSEN)
+    protocols = protocols or [name for name in DEFAULT if name in known] or list(known)
+    found = measured(frame)
     lines = [
-        cells(frames.of(frame, identity), identity, regime, protocol, criterion or identity["criterion"])
+        line
         for protocol in protocols
         for identity in told["experiments"]
-        if criterion or defined(protocol, identity["criterion"])
-        for regime in frames.regimes(frame, identity, told["regimes"])
+        if defined(protocol, criterion or identity["criterion"])
+        for regime in told["regimes"]
+        if (*names(identity), regime) in found.backbone
+        for line in cells(found, identity, regime, protocol, criterion or identity["criterion"])
     ]
     if not lines:
         raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
-    data = with_published(pd.concat(lines, ignore_index=True))
+    data = with_published(pd.DataFrame(lines))
     shown = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
     shown, sections = shown[0].upper() + shown[1:], {}
     for protocol in protocols:
         of = data[data["protocol"] == protocol]
+        if of.empty:
+            continue  # MSDNet's, where no experiment leaves by confidence
         named = " or ".join(dict.fromkeys(of["criterion"]))
         sections[f"{shown}, protocol {protocol}: {WHERE_CHOSEN[protocol]}; criterion {named}"] = accuracies(of)
         sections[f"Mean cost really spent (% of the backbone's), protocol {protocol}"] = costs(of)
-    return Table(data, sections, notes(data))
+    left_out = [
+        f"{label(identity)} is not under protocol {protocol}, which is defined for confidence alone"
+        for protocol in protocols
+        for identity in told["experiments"]
+        if not defined(protocol, criterion or identity["criterion"])
+    ]
+    return Table(data, sections, notes(data) + left_out)
 
 
 def defined(protocol: str, criterion: str) -> bool:
@@ -60,67 +78,111 @@ def defined(protocol: str, criterion: str) -> bool:
     return protocol != "geometric" or criterion == "confidence"
 
 
-def cells(frame: pd.DataFrame, identity: dict[str, Any], regime: str, protocol: str, criterion: str) -> pd.DataFrame:
+Line = tuple[Any, ...]
+"""Experiment, variant, regime; of cells and points protocol and criterion, too."""
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Means over seeds of everything that the table prints, by its line."""
+
+    backbone: dict[Any, float]
+    """Cost of the backbone in FLOPs."""
+    first: dict[Any, float]
+    """Cost of the first exit in FLOPs."""
+    cells: dict[Line, Records]
+    """One record for each budget."""
+    points: dict[Line, Records]
+    """Of the protocol `paper`, one record for each threshold, the cheapest first."""
+
+
+def measured(frame: pd.DataFrame) -> Measured:
+    """Find everything in one pass: a study may have thousands of lines."""
+    run, line = [*frames.NAMES, "regime"], [*frames.NAMES, "regime", "protocol", "criterion"]
+    gained, pointed = frame["metric"] != "backbone_cost", frame["threshold"].notna()
+    of_backbone = frame[~gained].groupby(run, sort=False)["value"].first()
+    first = frame[gained & (frame["exit"] == 1)].groupby(run, sort=False)["cost"].first()
+    cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
+    swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
+    points = swept.sort_values("cost", kind="stable")
+    return Measured(dict(of_backbone), dict(first), _by_line(cells, line), _by_line(points, line))
+
+
+def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
+    found: dict[Line, Records] = defaultdict(list)
+    for record in frames.records(frame):
+        found[tuple(record[key] for key in line)].append(record)
+    return found
+
+
+def names(identity: dict[str, Any]) -> Line:
+    """Experiment and variant."""
+    return tuple(identity[name] for name in frames.NAMES)
+
+
+def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str, criterion: str) -> Records:
     """One line of the table: the cell of every budget.
 
     Raises:
         ValueError: when the runs have no such cells.
     """
-    measured = frame["metric"].isin([identity["metric"], "backbone_cost"])
-    runs = frame[(frame["regime"] == regime) & measured]
-    backbone = float(runs.loc[runs["metric"] == "backbone_cost", "value"].iloc[0])
-    chosen = runs[(runs["protocol"] == protocol) & (runs["criterion"] == criterion)]
-    if chosen.empty:
+    run = (*names(identity), regime)
+    line = (*run, protocol, criterion)
+    if line not in found.cells:
         raise ValueError(
             f"{label(identity)} was not evaluated under protocol {protocol} and criterion {criterion};"
             " name them in protocols and in the experiment's criteria, or ask the table for others"
         )
-    found = frames.over_seeds(chosen[chosen["threshold"].isna()], ["budget"])
+    backbone = found.backbone[run]
+    chosen = found.cells[line]
     if protocol == "paper":
-        found = averaged_first(found, chosen[chosen["threshold"].notna()], backbone)
-    first = runs[(runs["exit"] == 1) & (runs["metric"] == identity["metric"])]["cost"].iloc[0]
-    found["cost_share"] = found.pop("cost") / backbone
+        chosen = averaged_first(chosen, found.points.get(line, []), backbone)
     infeasible = (
-        f"infeasible, no threshold meets it: the first exit costs {100 * first / backbone:.1f} % of the backbone"
+        "infeasible, no threshold meets it: the first exit costs"
+        f" {100 * found.first[run] / backbone:.1f} % of the backbone"
     )
-    found["note"] = np.where(found["mean"].isna(), infeasible, "")
-    names = {key: identity[key] for key in ("experiment", "variant", "dataset", "backbone", "method")}
-    found = found.assign(**names, regime=regime, protocol=protocol, criterion=criterion)
-    return found[[*names, "regime", "protocol", "criterion", "budget", "n", "mean", "std", "cost_share", "note"]]
+    of_line = {key: identity[key] for key in ("experiment", "variant", "dataset", "backbone", "method")}
+    of_line |= {"regime": regime, "protocol": protocol, "criterion": criterion}
+    return [
+        {
+            **of_line,
+            **{key: cell[key] for key in ("budget", "n", "mean", "std")},
+            "cost_share": cell["cost"] / backbone,
+            "note": infeasible if math.isnan(cell["mean"]) else "",
+            "digest": identity.get("published", {}).get(regime, ""),
+        }
+        for cell in chosen
+    ]
 
 
-def averaged_first(cells: pd.DataFrame, points: pd.DataFrame, backbone: float) -> pd.DataFrame:
+def averaged_first(cells: Records, swept: Records, backbone: float) -> Records:
     """The authors' order: average score and cost over seeds at each threshold, then take the strictest that fits [C].
 
     Cost rises with strictness whatever the criterion, and where it stays nobody's exit changes. The deviation is that
     over seeds at this threshold. Max needs no threshold: it is the last exit.
     """
-    swept = frames.over_seeds(points, ["threshold"]).sort_values("cost", kind="stable")
-    lines = []
-    for cell in frames.records(cells):
-        if cell["budget"] != "max":
-            fitting = swept[swept["cost"] <= float(cell["budget"]) * backbone]
-            empty = {"mean": np.nan, "std": np.nan, "n": 0, "cost": np.nan}
-            cell |= frames.records(fitting.drop(columns="threshold"))[-1] if len(fitting) else empty
-        lines.append(cell)
-    return pd.DataFrame(lines).astype({"n": int})
+    empty = {"mean": math.nan, "std": math.nan, "n": 0, "cost": math.nan}
+    costs = [point["cost"] for point in swept]
+    found = []
+    for cell in cells:
+        fitting = len(swept) if cell["budget"] == "max" else bisect_right(costs, float(cell["budget"]) * backbone)
+        point = swept[fitting - 1] if fitting else empty
+        found.append(cell if cell["budget"] == "max" else cell | {key: point[key] for key in empty})
+    return found
 
 
 def with_published(data: pd.DataFrame) -> pd.DataFrame:
     """The paper's value beside each cell that has one, and the difference, 0 inside its interval.
 
-    It stands beside variants, too, that differ in placement alone – the paper's is not public – but not beside other
-    methods or criteria.
+    A run is the paper's by what it was made from, not by its name: data, backbone, method and recipes. Its placement is
+    not public, and its rule is confidence.
     """
     public = frames.published("table1").rename(columns={"value_low": "published_low", "value_high": "published_high"})
     public = public.assign(budget=public["budget"].astype(str))
-    columns = ["experiment", "regime", "budget", "published_low", "published_high", "origin"]
-    data = data.merge(public[columns], how="left", on=["experiment", "regime", "budget"])
-    parts = ["dataset", "backbone", "method"]
-    base = data[data["variant"] == ""].drop_duplicates("experiment").set_index("experiment")[parts]
-    same = (data[parts] == base.reindex(data["experiment"]).set_axis(data.index)).all(axis=1)
     told = ["published_low", "published_high", "origin"]
-    data[told] = data[told].where(same & (data["criterion"] == "confidence"))
+    data = data.merge(public[["digest", "budget", *told]], how="left", on=["digest", "budget"]).drop(columns="digest")
+    data[told] = data[told].where(data["criterion"] == "confidence")
     nearest = data["mean"].clip(data["published_low"], data["published_high"])
     return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 

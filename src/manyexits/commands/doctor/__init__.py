@@ -62,23 +62,23 @@ class Report:
         return not any(finding.state == "missing" for finding in findings) and not any(t.lacks for t in self.targets)
 
 
-def examine(configuration: list[Path]) -> Report:
+def examine(overlays: list[Path]) -> Report:
     """Look at this machine, and at what the study needs of it.
 
     Args:
-        configuration: config.yaml and overlays.
+        overlays: files that add to config.yaml.
 
     Raises:
         ValueError: for a configuration that is not valid.
     """
     from manyexits.commands.doctor import environment
 
-    lock = configuration[0].parent / "envs/requirements.txt"
+    lock = Path("envs/requirements.txt")
     found = {"Environment": [environment.python(), environment.packages(lock), *environment.commands()]}
     try:
         from manyexits.commands.doctor import inventory
 
-        return inventory.examine(configuration, found, environment.gpus())
+        return inventory.examine(overlays, found, environment.gpus())
     except (ModuleNotFoundError, ValueError) as error:
         lacking = error if isinstance(error, ModuleNotFoundError) else error.__cause__  # a component's is told as such
         if not isinstance(lacking, ModuleNotFoundError):

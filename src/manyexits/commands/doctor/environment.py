@@ -8,14 +8,13 @@ from importlib import metadata
 from pathlib import Path
 
 from manyexits.commands.doctor import Finding, Gpu
+from manyexits.files import gpu
 from manyexits.files.provenance import cores, hardware
 
 PYTHON = (3, 11)
 """As in pyproject.toml."""
 SLURM = ("sbatch", "squeue", "scancel")
 """What Snakemake's executor calls."""
-GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
-"""Without one of these torch, whose import takes seconds, sees no GPU."""
 LISTED = 5
 
 
@@ -82,8 +81,8 @@ def slurm() -> bool:
 
 def gpus() -> list[Gpu]:
     """The cards that trainings would see."""
-    if not any(Path(driver).exists() for driver in GPU_DRIVERS):
-        return []
+    if gpu.found() is None:
+        return []  # torch, whose import takes seconds, sees none either
     import torch
 
     found = []
@@ -95,12 +94,13 @@ def gpus() -> list[Gpu]:
     return found
 
 
-def devices(cards: list[Gpu], memory_gib: int, n_gpus: int) -> list[Finding]:
+def devices(cards: list[Gpu], memory_gib: int, n_gpus: int, device: str) -> list[Finding]:
     """Cores, memory and GPUs.
 
     Args:
         cards: the GPUs that are here.
         memory_gib, n_gpus: what the largest training asks for.
+        device: of the study: `auto`, or `cpu`.
     """
     memory = hardware()["memory_gib"]
     says = f"{memory:.0f} GiB"
@@ -113,7 +113,11 @@ def devices(cards: list[Gpu], memory_gib: int, n_gpus: int) -> list[Finding]:
     for number, card in enumerate(cards):
         says = f"{card.name}, {card.memory_gib:.0f} GiB, {'' if card.bf16 else 'no '}bf16"
         found.append(Finding("ok" if card.bf16 else "note", f"GPU {number}", says))
-    if not cards:
+    driver = None if cards or device == "cpu" else gpu.found()
+    if driver:
+        says = f"it or its driver is here (driver {driver}), but torch cannot use it: install a driver or a torch that"
+        found.append(Finding("missing", "GPU", f"{says} fit one another, or set device: cpu in the configuration"))
+    elif not cards:
         found.append(Finding("note", "GPU", "none: trainings here would run on the CPU"))
     if n_gpus > max(1, len(cards)):
         found.append(Finding("note", "GPUs", f"the largest training asks for {n_gpus}"))

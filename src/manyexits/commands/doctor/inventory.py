@@ -1,6 +1,5 @@
 """What a study needs, and what of it is here: datasets, weights, trainings, disk, and each table and figure by them."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -8,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment
+from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment, networks
 from manyexits.data.archives import locate
-from manyexits.study import components, resolve
+from manyexits.files import reading
+from manyexits.study import components
 from manyexits.study.job import Job
-from manyexits.study.plan import Plan, data_root, load
-from manyexits.study.recorded import current
+from manyexits.study.plan import Plan, data_root, read
+from manyexits.study.recorded import made_with
 
 INDEXED = 100
 """Bytes that an index takes for each photograph: its path, size, label and place in the split."""
@@ -35,24 +35,19 @@ class Supply:
     to_prepare: int = 0
     """Bytes."""
 
-    @property
-    def absent(self) -> bool:
-        """Whether what needs it cannot be built."""
-        return self.finding.state == "missing"
 
-
-def examine(configuration: list[Path], sections: dict[str, list[Finding]], cards: list[Gpu]) -> Report:
+def examine(overlays: list[Path], sections: dict[str, list[Finding]], cards: list[Gpu]) -> Report:
     """Ask the study what it needs.
 
     Args:
-        configuration: config.yaml and overlays.
+        overlays: files that add to config.yaml.
         sections: what was found before.
         cards: the GPUs of this machine.
 
     Raises:
         ValueError: for a configuration that is not valid.
     """
-    plan = load(resolve.read(configuration), resolve.read(configuration[:1]))
+    plan = read(overlays)
     root = data_root(plan.study)
     entries = [plan.runs.experiment(name) for name in plan.runs.shown]
     datasets = {name: dataset(plan, name, root) for name in dict.fromkeys(entry.dataset for entry in entries)}
@@ -64,20 +59,25 @@ def examine(configuration: list[Path], sections: dict[str, list[Finding]], cards
         start = next((file for file in job.reads.get("backbone", ()) if file.endswith("run.json")), None)
         if _made_with(Path(job.record), job.settings) and (start is None or start in done):
             done.add(job.record)
-    targets = [target(plan, job, datasets, pretrained, done, len(cards)) for job in plan.of("table", "figure")]
+    here = {
+        "dataset": {name: supply.finding for name, supply in datasets.items()},
+        "weights": {name: supply.finding for name, supply in pretrained.items()},
+        "backbone": networks.examine(plan),
+    }
+    targets = [target(plan, job, here, done, len(cards)) for job in plan.of("table", "figure")]
     memory = max((recipe.memory_gib for job in jobs for recipe in job.recipes), default=0)
     asked = max((devices(job) for job in jobs), default=1)
-    supplies = [supply.finding for supply in (*datasets.values(), *pretrained.values())]
-    to_prepare = sum(supply.to_prepare for supply in (*datasets.values(), *pretrained.values()))
+    supplies = [*datasets.values(), *pretrained.values()]
     to_train = len(jobs) - len(done)
     needs = {
-        plan.study.data: to_prepare,
+        plan.study.data: sum(supply.to_prepare for supply in supplies),
         plan.study.output: MODEL * to_train,
         f"{plan.study.output}/.checkpoints": MODEL * CHECKPOINTS * min(to_train, max(1, len(cards))),
     }
     found = {
-        "Devices": environment.devices(cards, memory, asked),
-        DATA: [*_folders(plan, root), *supplies],
+        "Devices": environment.devices(cards, memory, asked, plan.study.device),
+        "Backbones": list(here["backbone"].values()),
+        DATA: [*_folders(plan, root), *(supply.finding for supply in supplies)],
         "Disk": disk(needs),
     }
     return Report(sections | found, targets)
@@ -153,10 +153,8 @@ def _supplied(
 def _made_with(record: Path, settings: dict[str, Any]) -> bool:
     """Whether a manifest.json or run.json is there and says that it was made with these settings."""
     try:
-        found = current(json.loads(record.read_text(encoding="utf-8"))["settings"])
-        # `start` is a digest of phase 1's settings, whose own record is compared
-        return found | {"start": None} == settings | {"start": None}
-    except (OSError, ValueError, LookupError, TypeError):
+        return made_with(reading.json_as(record, dict).get("settings"), settings)
+    except ValueError:
         return False  # absent or damaged: it vouches for nothing
 
 
@@ -168,44 +166,47 @@ def devices(job: Job) -> int:
     return max(recipe.devices for recipe in job.recipes)
 
 
-def target(
-    plan: Plan, job: Job, datasets: dict[str, Supply], pretrained: dict[str, Supply], done: set[str], n_gpus: int
-) -> Target:
-    """One table or figure. What was evaluated already needs neither data nor trainings.
+def target(plan: Plan, job: Job, here: dict[str, dict[str, Finding]], done: set[str], n_gpus: int) -> Target:
+    """One table or figure. What was evaluated already, by the settings in force, needs neither data nor trainings.
 
     Args:
         plan: of the study.
         job: of the table or figure.
-        datasets, pretrained: by their names.
+        here: dataset, weights or backbone -> name -> what was found.
         done: records of the trainings whose outputs are there, made with the settings of today.
         n_gpus: of this machine.
     """
     kind, name = f"{job.stage}s", job.names["name"]
     drawn = plan.runs.drawn(kind, name)
     absent = [Path(file) for file in job.reads["rows"] if not Path(file).exists()]
-    pending = [experiment for experiment in drawn if any(experiment in file.parts for file in absent)]
-    mine = plan.trainings(drawn)
-    to_train = {each: plan.trainings([each]) for each in pending}
-    waiting = {each.record: each for jobs in to_train.values() for each in jobs if each.record not in done}
+    mine = {experiment: plan.trainings([experiment]) for experiment in drawn}
+    to_train = {}
+    for experiment, jobs in mine.items():
+        unread = any(experiment in file.parts for file in absent)
+        lost = [each for each in jobs if each.record not in done or (unread and not Path(each.writes[0]).exists())]
+        if unread or lost:
+            to_train[experiment] = lost
+    pending, waiting = list(to_train), {each.record: each for jobs in to_train.values() for each in jobs}
     entries = [plan.runs.experiment(experiment) for experiment in pending]
     started = (plan.study.backbones[entry.backbone].weights for entry in entries if waiting)
     lacks = [
-        _absent("dataset", datasets, (entry.dataset for entry in entries)),
-        _absent("weights", pretrained, (name for name in started if name)),
+        _absent("dataset", here, (entry.dataset for entry in entries)),
+        _absent("weights", here, (name for name in started if name)),
+        _absent("backbone", here, (entry.backbone for entry in entries if waiting)),
     ]
     asking = [each for each in waiting.values() if devices(each) > max(1, n_gpus)]
     if asking and not environment.slurm():
-        most, here = max(map(devices, asking)), f"{n_gpus} {'is' if n_gpus == 1 else 'are'} here"
+        most, seen = max(map(devices, asking)), f"{n_gpus} {'is' if n_gpus == 1 else 'are'} here"
         experiments = [name for name, jobs in to_train.items() if any(each in jobs for each in asking)]
-        lacks.append(f"trainings of {', '.join(experiments)} ask for {most} GPUs, {here}")
+        lacks.append(f"trainings of {', '.join(experiments)} ask for {most} GPUs, {seen}")
     minutes = sum(recipe.minutes for each in waiting.values() for recipe in each.recipes)
-    trained = len(mine) - len(waiting)
-    return Target(kind, name, trained, len(mine), minutes / 60, tuple(phrase for phrase in lacks if phrase))
+    total = len({each.record for jobs in mine.values() for each in jobs})
+    return Target(kind, name, total - len(waiting), total, minutes / 60, tuple(phrase for phrase in lacks if phrase))
 
 
-def _absent(what: str, supplies: dict[str, Supply], names: Iterable[str]) -> str:
-    """Those of the named ones that are not here, as one phrase; empty where all are."""
-    absent = [name for name in dict.fromkeys(names) if supplies[name].absent]
+def _absent(what: str, here: dict[str, dict[str, Finding]], names: Iterable[str]) -> str:
+    """Those of the named ones that are missing, as one phrase; empty where none are."""
+    absent = [name for name in dict.fromkeys(names) if here[what][name].state == "missing"]
     return f"{what} {', '.join(absent)}" if absent else ""
 
 

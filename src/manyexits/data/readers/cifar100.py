@@ -35,7 +35,7 @@ def load(
     workers: int = 1,
     *,
     path: str = "cifar-100-binary.tar.gz",
-    pixels: Annotated[int, Field(ge=1)] = 32,
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 32,
     hub_id: str = "uoft-cs/cifar100",
 ) -> Raw:
     """The official parts with fine labels, scaled to `pixels` (bicubic).
@@ -50,7 +50,9 @@ def load(
     if found is None:
         raise absent
     members = Members(found)
-    prefix = "" if found.is_dir() else f"{FOLDER}/"
+    prefix = members.inside("fine_label_names.txt")
+    if members.has(f"{(python := members.inside('meta', 'train'))}meta") and members.has(f"{python}train"):
+        raise ValueError(f"{found} is the Python version of CIFAR-100, which holds pickled objects; get {HOME}")
     names = members.text(f"{prefix}fine_label_names.txt").split()
     train, test = (_records(members, f"{prefix}{part}.bin", len(names), pixels) for part in ("train", "test"))
     return Raw(train, test, names, members.describe(), LICENCE)

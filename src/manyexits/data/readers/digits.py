@@ -29,7 +29,7 @@ def load(
     hub: bool,
     workers: int = 1,
     *,
-    pixels: Annotated[int, Field(ge=1)] = 16,
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 16,
     test: Annotated[float, Field(gt=0, lt=1)] = 0.25,
 ) -> Raw:
     """Digits, enlarged to `pixels` (bicubic); the share `test` is set aside, stratified, seed 42 [O]."""

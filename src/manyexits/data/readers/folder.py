@@ -1,6 +1,7 @@
 """Any folder or archive of class folders, by its path in config.yaml: photographs of any size and format."""
 
 from pathlib import Path
+from posixpath import normpath
 from typing import Annotated, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from manyexits.data.archives import Members, locate, missing
-from manyexits.data.collection import Listed, by_class, collect
+from manyexits.data.collection import Listed, by_class, collect, composed
 from manyexits.data.raw import Raw
 
 TITLE = "the folder of photographs"
@@ -16,6 +17,8 @@ HOME = "whoever took them"
 LICENCE = "not known; whoever took the photographs can tell"
 SIZE = "unknown"
 IMAGES = None
+OWN = True
+"""Nobody else has looked for photographs that lie in two splits."""
 
 
 def places(path: str) -> tuple[str, ...]:
@@ -32,7 +35,7 @@ def load(
     train: str = "train",
     test: str | None = None,
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None,
-    pixels: Annotated[int, Field(ge=1)] = 224,
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 224,
     store: Literal["arrays", "index"] = "arrays",
     damaged: Literal["refuse", "skip"] = "refuse",
 ) -> Raw:
@@ -59,14 +62,28 @@ def load(
         raise missing(TITLE, root, places(path), HOME)
     members = Members(found)
     first = f"{train}/" if train else ""
-    classes = members.folders(first)
+    top = members.inside(first) if first else ""
+    first, second = f"{top}{first}", f"{top}{second}"
+    classes = sorted({composed(name) for name in members.folders(first)})
     if not classes:
-        raise ValueError(f"{found} holds no class folders in {first or 'it'}; name the right folder as train or path")
+        raise ValueError(f"{found} holds no class folders in {first or 'it'}; {_remedy(members, train)}")
     if not test_share and not members.folders(second):
         raise ValueError(f"{found} holds no class folders in {second}; name another as test, or set test_share")
+    if not test_share and normpath(first) == normpath(second):
+        raise ValueError(f"train and test are both {normpath(first)}; name two folders, or set test_share")
     listed = by_class(members, first, classes)
     parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, second, classes))
     return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+
+
+def _remedy(members: Members, train: str) -> str:
+    """What a person can do about a folder without the training part that was named."""
+    if train and members.folders():
+        return (
+            f'it holds {", ".join(members.folders()[:3])}: if these are the class folders, set train: "" and a'
+            " test_share, else name the right folder as train or path"
+        )
+    return "name the right folder as train or path"
 
 
 def _drawn(listed: Listed, share: float) -> tuple[Listed, Listed]:

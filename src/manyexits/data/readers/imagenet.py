@@ -1,8 +1,9 @@
 """ImageNet-1k (ILSVRC2012, Russakovsky et al., 2015): folders of photographs and the publisher's devkit, or the hub's
 copy.
 
-The folder holds train/<wnid>/*.JPEG, val/*.JPEG (or val/<wnid>/*.JPEG) and the devkit, extracted or as its archive. The
-publisher's test part has no public labels; its validation part is the test split (PAPER.md, section 1).
+The folder holds train/<wnid>/*.JPEG, val/*.JPEG and the devkit, extracted or as its archive; or val/<wnid>/*.JPEG, with
+the devkit or without. The publisher's test part has no public labels; its validation part is the test split (PAPER.md,
+section 1).
 """
 
 import io
@@ -37,6 +38,7 @@ def places(path: str) -> tuple[str, ...]:
 
 def lacking(found: Path) -> str | None:
     """What the folder lacks before it can be read: a part that is missing or still packed."""
+    found = _top(found)
     for part, archive in ARCHIVES.items():
         if (found / part).exists():
             continue
@@ -46,9 +48,21 @@ def lacking(found: Path) -> str | None:
                 " (the training archive holds an archive of its own for each class folder)"
             )
         return f"{found} holds no folder {part}; it is incomplete, get {archive} and unpack it there"
-    if locate(found, KITS) is None:
-        return str(missing("ImageNet's devkit", found, KITS, HOME))
+    if locate(found, KITS) is None and not _sorted(Members(found)):
+        absent = missing("ImageNet's devkit", found, KITS, HOME)
+        return f"{absent}; only it tells the classes of the images in {found / 'val'}, unless they lie in class folders"
     return None
+
+
+def _top(found: Path) -> Path:
+    """The folder itself, or one inside it that was unpacked into it."""
+    return found / Members(found).inside("train/", "val/")
+
+
+def _sorted(members: Members) -> bool:
+    """Whether the validation images lie in class folders, as the training images do."""
+    classes = members.folders("train/")
+    return bool(classes) and members.folders("val/") == classes
 
 
 def load(
@@ -57,7 +71,7 @@ def load(
     workers: int = 1,
     *,
     path: str = "imagenet",
-    pixels: Annotated[int, Field(ge=1)] = 224,
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 224,
     store: Literal["arrays", "index"] = "index",
     damaged: Literal["refuse", "skip"] = "refuse",
     hub_id: str = "ILSVRC/imagenet-1k",
@@ -83,12 +97,14 @@ def load(
         raise absent
     if reason := lacking(found):
         raise ValueError(reason)
+    found = _top(found)
     members = Members(found)
-    words, truth = _devkit(found)
-    classes = sorted(words)
+    words, truth = ({}, []) if locate(found, KITS) is None else _devkit(found)
+    classes = sorted(words) or members.folders("train/")
     train = by_class(members, "train/", classes)
-    test = by_class(members, "val/", classes) if members.folders("val/") else _flat(members, truth, classes)
-    return keep(members, train, test, [words[wnid] for wnid in classes])
+    flat = not set(members.folders("val/")) & set(classes)
+    test = _flat(members, truth, classes) if flat else by_class(members, "val/", classes)
+    return keep(members, train, test, [words.get(wnid, wnid) for wnid in classes])
 
 
 def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:
@@ -124,7 +140,8 @@ def _synsets(members: Members, name: str) -> dict[int, tuple[str, str]]:
 
 
 def _flat(members: Members, truth: list[str], classes: list[str]) -> Listed:
-    """The validation images of one folder, whose classes stand in the devkit in the order of their names."""
+    """The validation images of one folder, or of one below it, whose classes stand in the devkit in the order of their
+    names."""
     names = [name for name in members.names("val/") if name.lower().endswith(SUFFIXES)]
     if len(names) != len(truth):
         raise ValueError(

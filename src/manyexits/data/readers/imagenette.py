@@ -45,8 +45,8 @@ def load(
     workers: int = 1,
     *,
     path: str = "imagenette2.tgz",
-    pixels: Annotated[int, Field(ge=1)] = 224,
-    per_class: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] | None = None,
+    pixels: Annotated[int, Field(ge=1, le=4096)] = 224,
+    per_class: Annotated[list[Annotated[int, Field(ge=1, le=10000)]], Field(min_length=2, max_length=2)] | None = None,
     store: Literal["arrays", "index"] = "arrays",
     damaged: Literal["refuse", "skip"] = "refuse",
     hub_id: str = "frgfm/imagenette",
@@ -77,8 +77,7 @@ def load(
     if found is None:
         raise absent
     members = Members(found)
-    tops = ["", *(f"{name}/" for name in members.folders())]
-    top = next((top for top in tops if members.folders(f"{top}train/")), "")
+    top = members.inside("train/", "val/")
     train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
         try:

@@ -46,16 +46,17 @@ def load(
     if found is None:
         raise absent
     members = Members(found)
-    prefix = "" if found.is_dir() else f"{FOLDER}/"
-    classes = sorted(members.text(f"{prefix}wnids.txt").split())
-    number = {wnid: index for index, wnid in enumerate(classes)}
-    words = dict(line.split("\t", 1) for line in members.text(f"{prefix}words.txt").splitlines() if "\t" in line)
-
+    prefix = members.inside("train/", "val/")
     names = members.names()
     train = [name for name in names if name.startswith(f"{prefix}train/") and name.endswith(".JPEG")]
     train_labelled = [(name, name.removeprefix(f"{prefix}train/").split("/")[0]) for name in train]
-    rows = _rows(members, f"{prefix}val/val_annotations.txt")
-    held_out = [(f"{prefix}val/images/{row[0]}", row[1]) for row in rows if len(row) > 1]
+    listed = members.has(f"{prefix}wnids.txt")
+    found_classes = members.text(f"{prefix}wnids.txt").split() if listed else {wnid for _, wnid in train_labelled}
+    classes = sorted(found_classes)
+    number = {wnid: index for index, wnid in enumerate(classes)}
+    told = members.text(f"{prefix}words.txt").splitlines() if members.has(f"{prefix}words.txt") else []
+    words = dict(line.split("\t", 1) for line in told if "\t" in line)
+    held_out = _held_out(members, names, prefix, classes)
     _check_complete(members, names, prefix, {name for name, _ in held_out})
     return Raw(
         _read(members, train_labelled, number),
@@ -64,6 +65,26 @@ def load(
         members.describe(),
         LICENCE,
     )
+
+
+def _held_out(members: Members, names: list[str], prefix: str, classes: list[str]) -> list[tuple[str, str]]:
+    """Name and WordNet id of every validation image: by the publisher's list, or by the class folder that it was
+    sorted into; that is compared with the list where it is there."""
+    annotations = f"{prefix}val/val_annotations.txt"
+    truth = {row[0]: row[1] for row in _rows(members, annotations) if len(row) > 1} if members.has(annotations) else {}
+    if not set(members.folders(f"{prefix}val/")) & set(classes):
+        return [(f"{prefix}val/images/{name}", wnid) for name, wnid in truth.items()]
+    images = [name for name in names if name.startswith(f"{prefix}val/") and name.endswith(".JPEG")]
+    sorted_ = [(name, name.removeprefix(f"{prefix}val/").split("/")[0]) for name in images]
+    for name, wnid in sorted_:
+        if truth.get(name.rsplit("/", 1)[1], wnid) != wnid:
+            raise ValueError(f"{members.path}: {name} is of another class in val_annotations.txt; get it again")
+    if len(sorted_) < len(truth):
+        raise ValueError(
+            f"{members.path}: val holds {len(sorted_)} of the {len(truth)} images of val_annotations.txt; it is"
+            " incomplete, get it again"
+        )
+    return sorted_
 
 
 def _rows(members: Members, name: str) -> list[list[str]]:

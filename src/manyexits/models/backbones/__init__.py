@@ -1,5 +1,7 @@
 """Backbones, one family a file: `build(outputs, *, options)` returns a Backbone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -71,12 +73,32 @@ class Backbone(nn.Module):
         """
         return None
 
-    def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Published weights under the names of the original network. Here they have them already."""
         return weights
+
+    def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Published weights as the original network has them: their names, and shapes where these can be changed."""
+        return self.renamed(weights)
+
+    def for_another_size(self, names: list[str]) -> str:
+        """What to do where these weights have another shape because they are for images of another size, if so."""
+        return ""
 
     def forward(self, state: State) -> Tensor:
         """Outputs (B, O) of the backbone's own classifier."""
         for stage in self.stages:
             state = stage(state)
         return self.classifier(state)
+
+
+@contextmanager
+def in_mode(module: nn.Module, training: bool) -> Iterator[None]:
+    """Inside the block a module trains or evaluates; every part of it is put back."""
+    modes = {each: each.training for each in module.modules()}
+    module.train(training)
+    try:
+        yield
+    finally:
+        for each, mode in modes.items():
+            each.training = mode

@@ -15,8 +15,9 @@ from manyexits.models.backbones import Backbone
 
 FACTORS = (1, 2, 4)
 """Channels of a scale, relative to the finest, and width of its bottlenecks, relative to what they give."""
-HEAD_READS = (5, 12)
-"""Least and largest side of a map from which a head's two strided convolutions and pooling leave one pixel."""
+HEAD_READS = (5, 8)
+"""Least and largest side of a map of which a head's two strided convolutions leave two pixels: its pooling reads both,
+and would leave out the edge of a larger one."""
 Maps = tuple[Tensor, ...]
 """One (B, D, H, W) for each kept scale, the finest first."""
 
@@ -24,11 +25,11 @@ Maps = tuple[Tensor, ...]
 def build(
     outputs: int,
     *,
-    layers: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)],
-    width: Annotated[int, Field(ge=2)] = 16,
-    growth: Annotated[int, Field(ge=1)] = 6,
+    layers: Annotated[list[Annotated[int, Field(ge=1, le=10000)]], Field(min_length=1)],
+    width: Annotated[int, Field(ge=2, le=65536)] = 16,
+    growth: Annotated[int, Field(ge=1, le=65536)] = 6,
     scales: Annotated[int, Field(ge=1, le=3)] = 3,
-    head: Annotated[int, Field(ge=1)] = 128,
+    head: Annotated[int, Field(ge=1, le=65536)] = 128,
 ) -> Backbone:
     """An MSDNet as stages.
 

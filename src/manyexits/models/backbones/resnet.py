@@ -19,9 +19,9 @@ BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "
 def build(
     outputs: int,
     *,
-    groups: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)],
+    groups: Annotated[list[Annotated[int, Field(ge=1, le=10000)]], Field(min_length=1)],
     block: Literal["basic", "bottleneck"] = "basic",
-    width: Annotated[int, Field(ge=1)] = 64,
+    width: Annotated[int, Field(ge=1, le=65536)] = 64,
     stem: Literal["3x3", "imagenet"] = "3x3",
 ) -> Backbone:
     """A ResNet as stages.

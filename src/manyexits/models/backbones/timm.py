@@ -6,7 +6,9 @@ stage, what it computes after the last (norm, pooling, head) to the classifier. 
 chain is the model's own forward is checked whenever one is built.
 """
 
-import copy
+from collections.abc import Callable
+from functools import partial
+from math import isqrt
 from typing import Annotated, Any
 
 import timm
@@ -16,11 +18,11 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from manyexits.batches.state import State
-from manyexits.models.backbones import Backbone
+from manyexits.models.backbones import Backbone, _parts, in_mode
 from manyexits.study.components import nearest
 
-CHAINS = (("blocks",), ("stages",), ("layer1", "layer2", "layer3", "layer4"))
-"""Where timm's models keep their blocks."""
+TRIED = 64
+"""Height and width at which a model that takes any is tried; if it cannot run there, at its own."""
 
 ARGUMENTS = {
     "pixels": ("img_size",),
@@ -50,76 +52,75 @@ TORCHVISION = {
 }
 """Parts of the names in torchvision's ViT -> in timm's; its file of ViT-B/16 still has `linear_1` and `linear_2`."""
 
-
-class NoChainError(ValueError):
-    """A model of timm is no chain of blocks."""
-
-    def __init__(self, name: str, why: object) -> None:
-        super().__init__(
-            f"timm's {name} is no chain kept in `blocks`, `stages` or `layer1` to `layer4`: {why}; choose another"
-            " model, such as a ViT, ConvNeXt or ResNet"
-        )
-
-
-class Before(nn.Module):
-    """What a model computes before its first block, from images (B, 3, H, W)."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The state that the first block reads."""
-        return self.model.forward_features(images)
-
-
-class After(nn.Module):
-    """What a model computes after its last block: what is left of its features, then its head."""
-
-    def __init__(self, final: nn.Sequential, model: Any) -> None:
-        super().__init__()
-        self.final, self.model = final, model
-
-    def forward(self, state: Tensor) -> Tensor:
-        """Logits (B, C) from the state after the last block."""
-        return self.model.forward_head(self.final(state))
+POSITIONS = ("pos_embed", "position", "rel_pos", "attn_mask", "attention_bias", "tokens")
+"""Parts of the names of weights whose shapes depend on the size of the images."""
 
 
 class Chain(Backbone):
-    """A model of timm as stages. Its state is a map (B, D, H, W), or tokens (B, N, D) with any class token first."""
+    """A model of timm as stages. Its state is a map (B, D, H, W), or with its channels last where the model has them
+    there, or tokens (B, N, D) with any class token first."""
+
+    compare: Callable[[Tensor], None]
+    """Refuses the chain where its answers to images of this size are not the model's."""
 
     def __init__(self, model: Any, stages: list[nn.Module], classifier: nn.Module, pixels: int | None) -> None:
         super().__init__(stages, classifier, model.pretrained_cfg["classifier"], pixels)
+        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         names = {id(value): name for name, value in model.state_dict(keep_vars=True).items()}
         self.original = {names[id(value)]: name for name, value in self.state_dict(keep_vars=True).items()}
         self.class_token = getattr(model, "cls_token", None) is not None
         self.prefix = getattr(model, "num_prefix_tokens", 0)
         """Tokens that stand before those of the patches: class token, distillation token, registers."""
+        self.resamples = getattr(model, "pos_embed", None) is not None and hasattr(model, "no_embed_class")
+        """Whether its position embeddings can be resampled."""
         self.resample = False
         """Whether position embeddings of weights for another image size are resampled."""
 
+    def check(self, inputs: State) -> None:
+        """Refuse images that the model cannot take, or on which it is no chain.
+
+        Raises:
+            ValueError: for images of another size than its own, or on which it does not run.
+        """
+        super().check(inputs)
+        assert isinstance(inputs, Tensor)
+        self.compare(inputs)
+
+    def renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict of timm, or of torchvision's ViT, under timm's names."""
+        if "class_token" in weights:
+            return {_of_torchvision(name): value for name, value in weights.items()}
+        return weights
+
     def understood(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict of timm, or of torchvision's ViT, under timm's names.
+        """Weights under timm's names.
 
         Where the backbone says so, position embeddings for another number of patches are resampled as timm does it.
         """
-        if "class_token" in weights:
-            weights = {_of_torchvision(name): value for name, value in weights.items()}
+        weights = self.renamed(weights)
         stem: Any = self.get_submodule("stages.0.0.model")
-        if self.resample and "pos_embed" in weights and weights["pos_embed"].shape[1] != stem.pos_embed.shape[1]:
-            resampled = resample_abs_pos_embed(
-                weights["pos_embed"],
-                new_size=list(stem.patch_embed.grid_size),
-                num_prefix_tokens=0 if stem.no_embed_class else self.prefix,
-            )
-            weights = weights | {"pos_embed": resampled}
-        return weights
+        given = weights.get("pos_embed") if self.resample else None
+        if given is None or given.dim() != 3 or given.shape[1] == stem.pos_embed.shape[1]:
+            return weights
+        prefix = 0 if stem.no_embed_class else self.prefix
+        patches = given.shape[1] - prefix
+        if patches < 1 or isqrt(patches) ** 2 != patches:
+            return weights  # of no square grid: refused for its shape
+        size = list(stem.patch_embed.grid_size)
+        return weights | {"pos_embed": resample_abs_pos_embed(given, new_size=size, num_prefix_tokens=prefix)}
+
+    def for_another_size(self, names: list[str]) -> str:
+        """Position embeddings can be resampled; tables of relative positions, and what mixes tokens, cannot."""
+        if "pos_embed" in names and not self.resample and self.resamples:
+            return " set the backbone's resample_positions: true,"
+        sized = any(part in name for name in names for part in POSITIONS)
+        return " set the backbone's pixels to the size of the images that they are for," if sized else ""
 
     def tap(self, state: State) -> Tensor:
         """A map as it is; of tokens the class token (B, D), or the mean over the patches where there is none."""
         assert isinstance(state, Tensor)
         if state.dim() == 4:
-            return state
+            return state.permute(0, 3, 1, 2) if self.channels_last else state
         return state[:, 0] if self.class_token else state[:, self.prefix :].mean(1)
 
 
@@ -127,9 +128,9 @@ def build(
     outputs: int,
     *,
     name: str,
-    n_blocks: Annotated[int, Field(ge=1)] | None = None,
-    pixels: Annotated[int, Field(ge=1)] | None = None,
-    patch: Annotated[int, Field(ge=1)] | None = None,
+    n_blocks: Annotated[int, Field(ge=1, le=4096)] | None = None,
+    pixels: Annotated[int, Field(ge=1, le=4096)] | None = None,
+    patch: Annotated[int, Field(ge=1, le=4096)] | None = None,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0,
@@ -155,25 +156,20 @@ def build(
     """
     if name not in timm.list_models():
         raise ValueError(f"timm has no {name!r}; nearest names: {nearest(name, timm.list_models(), 5)}")
-    if pixels and patch and pixels % patch:
-        raise ValueError(f"images of {pixels} pixels cannot be cut into patches of {patch}; choose a divisor as patch")
     options = {"pixels": pixels, "patch": patch, "dropout": dropout}
     options |= {"attention_dropout": attention_dropout, "drop_path": drop_path}
     model = _create(name, outputs, {option: value for option, value in options.items() if value})
     about = model.pretrained_cfg
-    size = pixels or (about["input_size"][-1] if about.get("fixed_input_size") else None)
-    images = torch.randn(2, 3, size or 64, size or 64)
-    try:
-        chain = _cut(name, model, images, size)
-        _check(name, model, chain, images)
-    except NoChainError:
-        raise
-    except Exception as error:  # a model that is no chain can fail anywhere in its own code
-        raise NoChainError(name, f"its parts do not run alone ({str(error).partition(chr(10))[0]})") from error
+    own = about["input_size"][-1]
+    size = pixels or (own if about.get("fixed_input_size") else None)
+    _check_patches(name, model, size)
+    tried, final = _final(name, model, [size] if size else [TRIED, own])
+    chain = _chain(name, model, final, size, _images(tried, tried))
+    chain.compare = partial(_compare, name, model, chain, (tried, tried))
     if n_blocks not in (None, len(chain.stages)):
         raise ValueError(f"timm's {name} has {len(chain.stages)} blocks, not {n_blocks}; correct n_blocks")
-    if resample_positions and getattr(model, "pos_embed", None) is None:
-        raise ValueError(f"timm's {name} has no position embedding; remove resample_positions")
+    if resample_positions and not chain.resamples:
+        raise ValueError(f"timm's {name} has no position embedding that can be resampled; remove resample_positions")
     chain.resample = resample_positions
     chain.train()
     return chain
@@ -184,34 +180,88 @@ def _create(name: str, outputs: int, stated: dict[str, Any]) -> Any:
     told = {argument: value for option, value in stated.items() for argument in ARGUMENTS[option]}
     try:
         return timm.create_model(name, num_classes=outputs, **told).eval()
-    except (TypeError, ValueError, AssertionError) as error:
+    except Exception as error:  # a model's own code can fail anywhere
         with_what = ", ".join(f"{option} {value}" for option, value in stated.items()) or "its own settings"
-        raise ValueError(f"timm's {name} cannot be built with {with_what} ({error})") from error
+        raise ValueError(f"timm's {name} cannot be built with {with_what} ({_parts.reason(error)})") from error
 
 
-def _cut(name: str, model: Any, images: Tensor, size: int | None) -> Chain:
-    """A model in parts that share its weights; the model itself stays as it is."""
+def _check_patches(name: str, model: Any, pixels: int | None) -> None:
+    """Refuse images whose edges no patch would hold; whoever states the size of a patch, the model has it."""
+    sides = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    for side in sides if pixels and isinstance(sides, tuple) else ():
+        if pixels % side:
+            below = pixels // side * side
+            raise ValueError(
+                f"timm's {name}: images of {pixels} pixels cannot be cut into patches of {side}; choose pixels"
+                f" {f'{below} or ' if below else ''}{below + side}, or a divisor of {pixels} as patch"
+            )
+
+
+def _images(height: int, width: int) -> Tensor:
+    """Two of random pixels, always the same."""
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def _final(name: str, model: Any, sizes: list[int]) -> tuple[int, list[str]]:
+    """The first size of images on which a model runs, and the parts of its own that compute its features, in order."""
+    for size in sizes:
+        calls: list[str] = []
+        hooks = [
+            child.register_forward_hook(lambda *_, part=part: calls.append(part))  # noqa: B023 (removed in this turn)
+            for part, child in model.named_children()
+        ]
+        try:
+            with torch.no_grad():
+                features = model.forward_features(_images(size, size))
+                called = list(calls)
+                model.forward_head(features)
+            return size, called
+        except Exception as error:  # a model's own code can fail anywhere
+            failed = error
+        finally:
+            for hook in hooks:
+                hook.remove()
+    tried = " or ".join(f"{size} x {size}" for size in sizes)
+    raise _parts.NoChainError(name, f"it does not run on images of {tried} pixels ({_parts.reason(failed)})")
+
+
+def _chain(name: str, model: Any, called: list[str], size: int | None, images: Tensor) -> Chain:
+    """A model as a chain of its blocks, or of its groups of blocks where these do more than run them."""
+    try:
+        chain = _cut(name, model, called, size)
+        _check(name, model, chain, images)
+    except _parts.NoChainError as error:
+        try:
+            chain = _cut(name, model, called, size, whole=True)
+            _check(name, model, chain, images)
+        except _parts.NoChainError:
+            raise error from None
+    return chain
+
+
+def _cut(name: str, model: Any, called: list[str], size: int | None, whole: bool = False) -> Chain:
+    """A model in parts that share its weights, groups of blocks whole or not; the model itself stays as it is."""
     children = dict(model.named_children())
-    containers = next((names for names in CHAINS if set(names) <= set(children)), None)
+    containers = next((names for names in _parts.CHAINS if set(names) <= set(children)), None)
     if containers is None:
-        raise NoChainError(name, "it has none of these")
+        raise _parts.NoChainError(name, "it has none of these")
     before = list(children)[: list(children).index(containers[0])]
     after = [part for part in children if part not in (*before, *containers)]
-    final = [part for part in _called(model, images) if part in after]
+    final = [part for part in called if part in after]
 
-    blocks = [block for part in containers for entry in _entries(children[part]) for block in _entries(entry)]
-    stem = Before(_without(model, [*containers, *after]))
-    head = _without(model, [*before, *containers, *final])
+    blocks = [block for part in containers for block in _parts.blocks(children[part], whole)]
+    stem = _parts.Before(_parts.without(model, [*containers, *after]))
+    head = _parts.without(model, [*before, *containers, *final])
     for key, _ in list(head.named_parameters(recurse=False)):
         setattr(head, key, None)  # class token and positions belong to the stem
-    classifier = After(nn.Sequential(), head)
+    classifier = _parts.After(nn.Sequential(), head)
     for part in final:
         classifier.final.add_module(part, children[part])
     stages = [nn.Sequential(stem, blocks[0]), *blocks[1:]]
 
     chain = Chain(model, stages, classifier, size)
     if lost := sorted(set(model.state_dict()) - set(chain.original)):
-        raise NoChainError(name, f"{lost[0]} stands neither in its blocks nor before or after them")
+        raise _parts.NoChainError(name, f"{lost[0]} stands neither in its blocks nor before or after them")
     return chain
 
 
@@ -222,41 +272,23 @@ def _of_torchvision(name: str) -> str:
     return name
 
 
-def _entries(part: nn.Module) -> list[nn.Module]:
-    """The parts of a container of blocks; a block is its own only part.
-
-    A container is a list of modules that have parts themselves, or a module with such `blocks` at its end; what it has
-    before them is joined to the first.
-    """
-    children = dict(part.named_children())
-    if isinstance(part, nn.Sequential | nn.ModuleList) and all(list(child.children()) for child in children.values()):
-        return list(children.values())
-    if list(children)[-1:] == ["blocks"] and isinstance(children["blocks"], nn.Sequential | nn.ModuleList):
-        first, *others = children.pop("blocks").children()
-        return [nn.Sequential(*children.values(), first), *others]
-    return [part]
-
-
-def _called(model: Any, images: Tensor) -> list[str]:
-    """The model's own parts that compute its features, in order."""
-    calls: list[str] = []
-    hooks = [
-        child.register_forward_hook(lambda *_, part=part: calls.append(part)) for part, child in model.named_children()
-    ]
-    with torch.no_grad():
-        model.forward_features(images)
-    for hook in hooks:
-        hook.remove()
-    return calls
-
-
-def _without(model: Any, parts: list[str]) -> Any:
-    """A copy that shares the model's weights and parts, but in which some parts do nothing."""
-    shared = (*model.children(), *model.parameters(recurse=False), *model.buffers(recurse=False))
-    copied = copy.deepcopy(model, {id(part): part for part in shared})
-    for part in parts:
-        setattr(copied, part, nn.Sequential())
-    return copied
+def _compare(name: str, model: Any, chain: Chain, tried: tuple[int, int], inputs: Tensor) -> None:
+    """Check a chain once more at the size that it runs at, if that is another than the one at which it was tried."""
+    height, width = inputs.shape[2:]
+    if (height, width) == tried:
+        return
+    images = _images(height, width)
+    try:
+        with torch.no_grad(), in_mode(model, training=False):
+            model(images)
+    except Exception as error:  # a model's own code can fail anywhere
+        own = model.pretrained_cfg["input_size"][-1]
+        raise ValueError(
+            f"timm's {name} does not run on images of {width} x {height} pixels ({_parts.reason(error)}); prepare the"
+            f" dataset at another size, such as {own} x {own}, or choose another model"
+        ) from error
+    with in_mode(chain, training=False), in_mode(model, training=False):
+        _check(name, model, chain, images)
 
 
 @torch.no_grad()
@@ -266,15 +298,30 @@ def _check(name: str, model: Any, chain: Chain, images: Tensor) -> None:
     All weights are moved for this, and put back: a head that starts at zero would make any chain right.
     """
     kept = {key: value.clone() for key, value in model.state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
-        parameter.add_(0.02 * torch.randn_like(parameter))
+        parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    try:
+        answer = _answer(name, chain, images)
+        if not torch.allclose(answer, model(images), rtol=1e-5, atol=1e-5):
+            raise _parts.NoChainError(name, "run one after the other, its blocks give another answer")
+    finally:
+        model.load_state_dict(kept)
+
+
+def _answer(name: str, chain: Chain, images: Tensor) -> Tensor:
+    """What a chain says, if all of its states are what heads can read."""
     state = images
-    for number, stage in enumerate(chain.stages, start=1):
-        state = stage(state)
+    square = images.shape[2] == images.shape[3]
+    for number, stage in enumerate((*chain.stages, chain.classifier), start=1):
+        try:
+            state = stage(state)
+        except Exception as error:  # a model that is no chain can fail anywhere in its own code
+            raise _parts.NoChainError(name, f"its parts do not run alone ({_parts.reason(error)})") from error
+        if number > len(chain.stages):
+            break
         if not isinstance(state, Tensor) or state.dim() not in (3, 4) or len(state) != len(images):
-            raise NoChainError(name, f"after block {number} its state is neither maps nor tokens")
-        if state.dim() == 4 and state.shape[2] != state.shape[3]:  # the images are square
-            raise NoChainError(name, f"its maps {tuple(state.shape[1:])} do not have their channels first")
-    if not torch.allclose(chain.classifier(state), model(images), rtol=1e-5, atol=1e-5):
-        raise NoChainError(name, "run one after the other, its blocks give another answer")
-    model.load_state_dict(kept)
+            raise _parts.NoChainError(name, f"after block {number} its state is neither maps nor tokens")
+        if square and state.dim() == 4 and (maps := chain.tap(state)).shape[2] != maps.shape[3]:
+            raise _parts.NoChainError(name, f"its maps {tuple(state.shape[1:])} do not have their channels first")
+    return state

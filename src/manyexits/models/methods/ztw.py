@@ -21,7 +21,7 @@ def build(
     outputs: int,
     *,
     depth: Annotated[int, Field(ge=0, le=5)] = 0,
-    hidden: Annotated[int, Field(ge=1)] | None = None,
+    hidden: Annotated[int, Field(ge=1, le=65536)] | None = None,
 ) -> Method:
     """Cascaded heads, and an ensemble that a phase of its own trains.
 

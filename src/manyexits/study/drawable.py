@@ -1,0 +1,88 @@
+"""What tables and figures need, compared with what the study makes: nothing is trained for what cannot be drawn."""
+
+from collections.abc import Callable
+from typing import Any
+
+from manyexits.study import components
+from manyexits.study.refusals import StudyError, known
+from manyexits.study.runs import Runs
+
+
+def check(runs: Runs, kind: str, name: str) -> None:
+    """Refuse a table or figure of what no stage makes.
+
+    Raises:
+        StudyError: names the key and the remedy.
+    """
+    what, drawn, options = runs.read_by(kind, name), runs.drawn(kind, name), runs.artefact(kind, name).options
+    for key, asked in options.items():
+        if key in ASKED and asked is not None:
+            ASKED[key](runs, f"{kind}.{name}.{key}", asked, drawn)
+    if "protocols" in components.options(kind, runs.component(kind, name)).model_fields:
+        own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
+        shown = {options["criterion"]} if options.get("criterion") else own
+        _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
+    most = components.constant(kind, runs.component(kind, name), "MOST", None)
+    for experiment in drawn:
+        regimes = runs.experiment(experiment).regimes
+        if most is not None and len(regimes) > most:
+            raise StudyError(
+                f"{kind}.{name}: it shows {most} regimes of an experiment at most, and {experiment} has"
+                f" {len(regimes)}; leave the experiment out, or some of its regimes"
+            )
+        if what != "rows":
+            _check_analysed(runs, f"{kind}.{name}", what, experiment)
+
+
+def _check_cells(key: str, protocols: list[str], criteria: set[str]) -> None:
+    """MSDNet's protocol is defined for confidence alone."""
+    if protocols == ["geometric"] and "confidence" not in criteria:
+        raise StudyError(
+            f"{key}: the protocol geometric is defined for confidence, and the experiments leave by"
+            f" {', '.join(sorted(criteria))}; name other protocols, too"
+        )
+
+
+def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> None:
+    task = runs.dataset(experiment).task_name
+    if task not in components.constant("analysis", analysis, "TASKS", [task]):
+        raise StudyError(f"{key}: {analysis} is not defined for {task}; leave {experiment} out")
+    if not runs.units(analysis, experiment):
+        least = components.constant("analysis", analysis, "LEAST", 1)
+        raise StudyError(
+            f"{key}: {analysis} compares {least} networks or more, of several regimes or of its control's seeds, and"
+            f" {experiment} has the regimes {', '.join(runs.experiment(experiment).regimes)} and the seeds"
+            f" {', '.join(map(str, runs.seeds(experiment)))}; give it more, or leave it out"
+        )
+
+
+def _protocols(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:
+    if not asked:
+        raise StudyError(f"{key}: this list must not be empty; null stands for those that the study has")
+    for protocol in asked:
+        known(key, protocol, list(runs.study.protocols))
+
+
+def _criterion(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
+    for experiment in drawn:
+        evaluated = runs.study.criteria(runs.experiment(experiment))
+        if asked not in evaluated:
+            known(key, asked, components.names("criteria"))
+            raise StudyError(
+                f"{key}: {experiment} is not evaluated under {asked!r}, but under {', '.join(evaluated)}; add it to the"
+                " experiment's criteria, or leave the experiment out"
+            )
+
+
+def _colours(runs: Runs, key: str, asked: dict[str, str], drawn: list[str]) -> None:
+    regimes = dict.fromkeys(regime for experiment in drawn for regime in runs.experiment(experiment).regimes)
+    for regime in asked:
+        known(key, regime, list(regimes))
+
+
+ASKED: dict[str, Callable[[Runs, str, Any, list[str]], None]] = {
+    "protocols": _protocols,
+    "criterion": _criterion,
+    "colours": _colours,
+}
+"""Option of a table or figure -> what is asked of the study for it."""

@@ -1,0 +1,69 @@
+"""A user's machine changes no byte of a figure or table: a notebook's backend, a matplotlibrc, a locale."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from manyexits.study import resolve
+from manyexits.study.plan import load
+
+RC = {
+    "text through LaTeX": "text.usetex: True\n",
+    "a dark face": "figure.facecolor: black\naxes.facecolor: black\ntext.color: white\nimage.cmap: jet\n",
+    "another font and size": "font.family: serif\nfont.size: 20\nsavefig.dpi: 30\naxes.formatter.use_locale: True\n",
+    "a style that is broken": "axes.grid: perhaps\nno.such.key: 1\n",
+}
+HOSTS = {
+    "a notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "a backend that is not there": {"MPLBACKEND": "no_such_backend"},
+    "a German locale": {"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "LC_NUMERIC": "de_DE.UTF-8"},
+    "no locale": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
+    "another time zone": {"TZ": "Asia/Kolkata"},
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(root, tmp_path_factory):
+    """A function that draws a figure and a table of the committed records in a process with such an environment."""
+    folder = tmp_path_factory.mktemp("host")
+    plan = load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
+    inputs = sorted(map(str, (root / "docs/workstation/runs").glob("*/*/s*/rows.csv")))
+
+    def draw(name: str) -> dict[str, bytes]:
+        place = folder / name.replace(" ", "_")
+        place.mkdir()
+        (place / "matplotlibrc").write_text(RC.get(name, ""))
+        changed = {"MATPLOTLIBRC": str(place)} if name in RC else {}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("MPL", "MATPLOTLIB", "LC_"))
+        }
+        for verb, what, suffix in (("figure", "budget_curves", "pdf"), ("table", "table1", "csv")):
+            settings = json.dumps(plan.job(verb, name=what).settings)
+            command = [sys.executable, "-m", "manyexits", verb, "--settings", settings, "--inputs", *inputs]
+            done = subprocess.run(
+                [*command, "--output", str(place / f"{what}.{suffix}")],
+                env=environment | HOSTS.get(name, {}) | changed,
+                cwd=place,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+        (place / "matplotlibrc").unlink()
+        return {path.name: path.read_bytes() for path in place.iterdir()}
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def plain(drawn):
+    return drawn("plain")
+
+
+@pytest.mark.parametrize("host", [*HOSTS, *RC])
+def test_the_host_changes_no_byte(plain, drawn, host):
+    found = drawn(host)
+    assert len(found) == 3 + 4
+    assert [name for name in plain if found[name] != plain[name]] == []

@@ -1,0 +1,426 @@
+"""Whatever the dry run accepts can be drawn: studies by chance, their predictions made up, every table and figure."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import yaml
+from conftest import SMALL
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from matplotlib import pyplot
+
+from manyexits.analysis import mode_connectivity
+from manyexits.artefacts import figures, frames, tables
+from manyexits.artefacts.figures._style import style
+from manyexits.data.prepared import Prepared
+from manyexits.exits import calibrate, criteria, evaluate, predict, task
+from manyexits.files import rows
+from manyexits.models.network import MultiExit
+from manyexits.study import components
+from manyexits.study.plan import load
+from manyexits.study.refusals import StudyError
+
+DRAW = {"tables": tables.draw, "figures": figures.draw}
+K, N = 3, 30
+COSTS, BACKBONE = np.array([400, 800, 1100]), 1000
+
+
+# -- what the stages before would leave -------------------------------------------------------------------------------
+
+
+@cache
+def predicted(classes, scores):
+    """Task, validation and test predictions of an imaginary network that is surer and better at later exits."""
+    generator = np.random.default_rng(0)
+    told = task.of({"classes": classes} if scores is None else {"scores": scores})
+    found = []
+    for _ in predict.SPLITS:
+        if scores is None:
+            labels = generator.integers(0, classes, N)
+            outputs = generator.standard_normal((N, K, classes))
+            outputs[np.arange(N), :, labels] += np.linspace(0.5, 3, K)
+        else:
+            labels = generator.uniform(*scores, N)
+            outputs = labels[:, None, None] + generator.standard_normal((N, K, 1)) * np.linspace(3, 1, K)[:, None]
+        found.append(predict.predictions(outputs.astype(np.float32), labels, told))
+    return told, *found
+
+
+@cache
+def evaluated(classes, scores, names, protocols, budgets):
+    """Rows of such a network, without identity."""
+    told, validation, test = predicted(classes, scores)
+    scans = {name: criteria.named(name, told, K) for name in names}
+    cells = []
+    for protocol in protocols:
+        for name, own in scans.items():
+            if protocol != "geometric" or name == "confidence":
+                scored = [[predict.scored(each, scan, told) for scan in own] for each in (validation, test)]
+                cells += calibrate.choose(protocol, own, budgets, *scored, COSTS, BACKBONE)
+    return evaluate.evaluate(cells, told, scans, validation, test, COSTS, BACKBONE)
+
+
+class Surface(mode_connectivity.Surface):
+    """A bowl over networks that are points."""
+
+    def __init__(self, models, data, n_probe, n_batchnorm):
+        self.flat = [np.random.default_rng(index).standard_normal(5) for index in range(len(models))]
+        self.n_probe, self.test = min(n_probe, N), range(N)
+
+    def at(self, weights):
+        far = float(np.linalg.norm(sum(weight * self.flat[index] for index, weight in weights.items())))
+        return mode_connectivity.Point(0.1 + far * np.arange(1, K + 1), 1 / (1 + far * np.arange(1, K + 1)))
+
+
+def rows_of(job, plan):
+    """The rows of one `evaluate` or `analyse`."""
+    told = job.settings
+    if job.stage == "evaluate":
+        entry = plan.runs.experiment(job.names["experiment"])
+        labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
+        scores = tuple(labels["scores"]) if labels["scores"] else None
+        asked = (tuple(plan.study.criteria(entry)), tuple(plan.study.protocols), tuple(plan.study.budgets))
+        return [told["identity"] | row for row in evaluated(labels["classes"], scores, *asked)]
+    identity = {key: told["identity"][key] for key in ("experiment", "variant")}
+    network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
+    models = [(run["regime"], run["seed"], network) for run in told["runs"]]
+    return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
+
+
+def read_by(plan, kind, name):
+    """The jobs whose rows a table or figure reads."""
+    by_file = {each.writes[0]: each for each in plan.of("evaluate", "analyse")}
+    return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]]
+
+
+def columns(kind, name):
+    """Columns of those rows."""
+    reads_rows = components.module(kind, name).READS == "rows"
+    return rows.COLUMNS if reads_rows else ("experiment", "variant", *mode_connectivity.COLUMNS)
+
+
+def drawn(plan, kind, name, folder):
+    """A table or figure of what its inputs would hold."""
+    job, module = plan.job(kind.removesuffix("s"), name=name), components.module(kind, name)
+    found = [row for each in read_by(plan, kind, name) for row in rows_of(each, plan)]
+    rows.write(folder / "rows.csv", found, columns(kind, name))
+    make = getattr(module, kind.removesuffix("s"))
+    return make(frames.read(module, [folder / "rows.csv"]), job.settings, **job.settings["options"])
+
+
+# -- studies by chance ------------------------------------------------------------------------------------------------
+
+REGIMES = {
+    "disjoint": ["backbone", "heads"],
+    "joint": ["all"],
+    "mixed": ["backbone", "all"],
+    "a": ["all", "all"],
+    "b": ["all", "heads"],
+    "c": ["backbone", "all", "heads"],
+    "d": ["backbone", "heads", "all"],
+    "e": ["all", "backbone"],
+    "f": ["all", "heads", "all"],
+    "g": ["backbone", "backbone", "all"],
+    "h": ["backbone", "backbone", "heads"],
+    "i": ["all", "all", "all"],
+}
+CRITERIA = ["confidence", "entropy", "patience", "agreement"]
+PROTOCOLS = ["paper", "shared", "geometric"]
+
+
+def some(values, least=1, most=None):
+    return st.lists(st.sampled_from(values), min_size=least, max_size=most or len(values), unique=True)
+
+
+def maybe(strategy):
+    return st.one_of(st.none(), strategy)
+
+
+@st.composite
+def experiments(draw):
+    """An experiment whose parts fit; one in a few is a regression."""
+    scores = draw(st.integers(0, 3)) == 0
+    method = "sdn" if scores else draw(st.sampled_from(["sdn", "sdn", "pbee", "ztw"]))
+    vary = draw(st.sampled_from([None, {"placement": ["first"]}, {"method": ["sdn"] if scores else ["ztw", "pbee"]}]))
+    patient = "pbee" in (method, *(vary or {}).get("method", []))
+    criteria = None if scores else draw(maybe(some(CRITERIA[:3])))
+    if patient and "patience" not in (criteria or []):
+        criteria = [*(criteria or []), "patience"]
+    stated = {
+        "dataset": "scores" if scores else "digits",
+        "method": method,
+        "regimes": draw(some([*REGIMES][:3]) | some([*REGIMES])),
+        "criteria": criteria,
+        "seeds": draw(maybe(some([1, 2, 3]))),
+        "vary": vary,
+        "vary_seeds": draw(maybe(some([4, 5]))),
+    }
+    return {key: value for key, value in stated.items() if value is not None}
+
+
+@st.composite
+def studies(draw):
+    """The parts of a study that decide on what tables and figures find; now and then one asks for what is not there."""
+    made = {"one": draw(experiments()), "two": draw(maybe(experiments()))}
+    made |= {"protocols": draw(some(PROTOCOLS)), "control": draw(st.sampled_from(["disjoint", "joint", "a"]))}
+    budgets = st.sampled_from([1e-3, 0.25, 0.399, 0.4, 1.0, 1.1, 2.0])
+    made["budgets"] = draw(st.lists(budgets, min_size=1, max_size=3, unique=True))
+    there = [name for name in ("one", "two") if made[name]]
+    for name, options in OPTIONS.items():
+        if draw(st.booleans()):
+            bases = draw(some(there))
+            stated = {"experiments": draw(st.sampled_from([bases, "all"]))}
+            sweeps = [key for base in bases for key in made[base].get("vary", {})]
+            stated |= {"sweep": draw(st.sampled_from(sweeps))} if sweeps and draw(st.booleans()) else {}
+            seen = {
+                "protocols": made["protocols"],
+                "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
+                "colours": [regime for base in bases for regime in made[base]["regimes"]],
+            }
+            for option in options:
+                if draw(st.integers(0, 2)) == 0:
+                    found = draw(some(list(dict.fromkeys(seen[option]))))
+                    how = {"protocols": found, "criterion": found[0], "colours": dict.fromkeys(found, "#123456")}
+                    stated[option] = how[option]
+            made[name] = stated
+    return made
+
+
+OPTIONS = {
+    "table1": ("protocols", "criterion"),
+    "mode_connectivity": (),
+    "budget_curves": ("criterion", "colours"),
+    "fig3": ("colours",),
+}
+"""Table or figure -> its options."""
+
+
+def written(given):
+    """A study as its configuration would state it."""
+    raw = yaml.safe_load(SMALL)
+    raw["datasets"]["scores"] = {"source": "digits", "scores": [0, 9]}
+    raw["methods"] |= {"pbee": {"kind": "pbee"}, "ztw": {"kind": "ztw"}}
+    raw["backbones"]["other"] = raw["backbones"]["tiny"] | {"width": 8}
+    raw["regimes"], raw["protocols"], raw["budgets"] = REGIMES, given["protocols"], given["budgets"]
+    raw["experiments"] = {
+        name: given[name] | {"backbone": backbone, "recipes": "quick"}
+        for name, backbone in (("one", "tiny"), ("two", "other"))
+        if given[name]
+    }
+    raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
+    for kind, names in (("tables", ("table1", "mode_connectivity")), ("figures", ("budget_curves", "fig3"))):
+        raw[kind] = {name: given[name] for name in names if given.get(name)}
+    return raw
+
+
+def accepted(given):
+    """The plan of a study, or None where it is refused when it is read."""
+    try:
+        plan = load(written(given))
+    except StudyError as error:
+        event(f"refused: {str(error).partition(':')[0]}")
+        return None
+    for name in plan.runs.artefacts:
+        event(f"drawn: {name}")
+    return plan
+
+
+def check_drawn(plan, folder):
+    """Every table and figure, to the last line."""
+    for name, kinds in plan.runs.artefacts.items():
+        for kind in kinds:
+            told = plan.job(kind.removesuffix("s"), name=name).settings
+            try:
+                CHECKS[name](drawn(plan, kind, name, folder), told, plan)
+            finally:
+                pyplot.close("all")
+
+
+def lines_of(told, plan):
+    """(experiment, variant, regime) of everything that an artefact shows."""
+    for identity in told["experiments"]:
+        name = f"{identity['experiment']}.{identity['variant']}".rstrip(".")
+        for regime in plan.runs.experiment(name).regimes:
+            yield identity["experiment"], identity["variant"], regime
+
+
+def check_table1(made, told, plan):
+    keys = ["experiment", "variant", "regime"]
+    shown = set(made.data[keys].drop_duplicates().itertuples(index=False, name=None))
+    expected = set(lines_of(told, plan))
+    assert shown <= expected
+    for experiment, variant, _ in expected - shown:
+        name = frames.label({"experiment": experiment, "variant": variant})
+        assert f"{name} is not under protocol geometric, which is defined for confidence alone" in made.notes
+    assert len(made.sections) == 2 * made.data["protocol"].nunique()
+    asked = set(told["options"].get("protocols") or made.data["protocol"])
+    assert asked - {"geometric"} <= set(made.data["protocol"]) <= asked
+    assert set(made.data["budget"]) == {*map(str, plan.study.budgets), "max"}
+    assert made.data.loc[made.data["budget"] == "max", "mean"].notna().all()
+    assert "nan" not in made.markdown().lower()
+
+
+def check_connectivity(made, told, plan):
+    assert set(made.data["experiment"]) == {identity["experiment"] for identity in told["experiments"]}
+    assert made.data["mean"].notna().all()
+
+
+def check_curves(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_visible()]
+    assert len(panels) == len(told["experiments"])
+    for axis, identity in zip(panels, told["experiments"], strict=True):
+        curves = [line for line in axis.get_lines() if line.get_label() in told["regimes"]]
+        expected = [
+            regime for *key, regime in lines_of(told, plan) if key == [identity["experiment"], identity["variant"]]
+        ]
+        assert {line.get_label() for line in curves} == set(expected)
+        for line in curves:
+            assert len(line.get_xdata())
+            assert np.isfinite(line.get_ydata()).any()
+    keys = made.axes[0].get_legend().legend_handles
+    assert len({(key.get_color(), str(key._unscaled_dash_pattern)) for key in keys}) == len(keys)
+    made.canvas.draw()
+
+
+def check_planes(made, told, plan):
+    assert len(made.subfigs) == len(told["experiments"])
+    for part in made.subfigs:
+        between = part.axes[3].get_lines()
+        assert between
+        named = [line for line in between if not line.get_label().startswith("_")]
+        assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in named}) == len(named)
+    made.canvas.draw()
+
+
+CHECKS = {
+    "table1": check_table1,
+    "mode_connectivity": check_connectivity,
+    "budget_curves": check_curves,
+    "fig3": check_planes,
+}
+
+
+@pytest.fixture(autouse=True)
+def synthetic(monkeypatch):
+    monkeypatch.setattr(mode_connectivity, "Surface", Surface)
+    with style():
+        yield
+    pyplot.close("all")
+
+
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@QUICK
+@given(given_=studies())
+def test_what_is_accepted_can_be_drawn(given_, tmp_path_factory):
+    if plan := accepted(given_):
+        check_drawn(plan, tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=200, derandomize=False)
+@given(given_=studies())
+def test_what_is_accepted_can_be_drawn_however_odd(given_, tmp_path_factory):
+    if plan := accepted(given_):
+        check_drawn(plan, tmp_path_factory.getbasetemp())
+
+
+# -- studies that were lost once ---------------------------------------------------------------------------------------
+
+
+PLAIN = {
+    "one": {"dataset": "digits", "method": "sdn", "regimes": ["disjoint", "joint", "mixed"]},
+    "two": None,
+    "protocols": PROTOCOLS,
+    "budgets": [0.5, 1.0],
+    "control": "disjoint",
+}
+ALL = {name: {"experiments": ["one"]} for name in OPTIONS}
+
+
+def one(**stated):
+    return {"one": PLAIN["one"] | stated}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"protocols": [name]} for name in PROTOCOLS),
+        {"protocols": ["geometric", "paper"]},
+        one(criteria=["entropy"]),
+        one(criteria=["patience"]),
+        one(criteria=["entropy", "confidence"]),
+        one(regimes=["disjoint"], seeds=[1, 2]),
+        one(regimes=["joint", "mixed"], seeds=[1]),
+        one(regimes=[*REGIMES], seeds=[1]) | {"fig3": None},
+        one(regimes=[*REGIMES][:6], seeds=[1, 2], criteria=["confidence", "patience"], vary={"method": ["ztw", "pbee"]})
+        | {"fig3": {"experiments": ["one"], "sweep": "method"}},
+        {"budgets": [1e-3]},
+        {"budgets": [2.0]},
+        {"table1": ALL["table1"] | {"criterion": "entropy", "protocols": ["geometric", "paper"]}},
+    ],
+)
+def test_odd_studies_are_drawn_whole(change, tmp_path):
+    plan = load(written(PLAIN | ALL | change))
+    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3"}
+    check_drawn(plan, tmp_path)
+
+
+SAID = {
+    "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1]),
+    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores"),
+    "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
+    "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
+    | {"fig3": None},
+    "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
+        criteria=["entropy"]
+    )
+    | {"protocols": ["geometric"]},
+    "tables.table1.protocols: there is no 'shared'; valid names: ": {
+        "protocols": ["paper"],
+        "table1": ALL["table1"] | {"protocols": ["shared"]},
+    },
+    "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
+    "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
+        "table1": ALL["table1"] | {"protocols": ["geometric"], "criterion": "patience"},
+        **one(criteria=["confidence", "patience"]),
+    },
+    "figures.budget_curves.criterion: one is not evaluated under 'patience', but under confidence, entropy": {
+        "budget_curves": ALL["budget_curves"] | {"criterion": "patience"}
+    },
+    "figures.budget_curves.criterion: there is no 'patient'; valid names: patience": {
+        "budget_curves": ALL["budget_curves"] | {"criterion": "patient"}
+    },
+    "figures.fig3.colours: there is no 'mixd'; valid names: mixed": {
+        "fig3": ALL["fig3"] | {"colours": {"mixd": "#123456"}}
+    },
+    "figures.fig3.colours.mixed: ": {"fig3": ALL["fig3"] | {"colours": {"mixed": "blue"}}},
+}
+
+
+@pytest.mark.parametrize("told", SAID)
+def test_what_cannot_be_drawn_is_refused_by_its_key(told):
+    with pytest.raises(StudyError) as caught:
+        load(written(PLAIN | ALL | SAID[told]))
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in DRAW for name in components.names(kind)])
+def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_path):
+    raw = written(PLAIN | ALL)
+    raw[kind]["second"] = raw[kind][name] | {"kind": name}
+    plan = load(raw)
+    found = [row for job in read_by(plan, kind, "second") for row in rows_of(job, plan)]
+    for each in (name, "second"):
+        rows.write(tmp_path / "rows.csv", found, columns(kind, name))
+        told = plan.job(kind.removesuffix("s"), name=each).settings
+        DRAW[kind](told, [tmp_path / "rows.csv"], tmp_path / f"{each}.made")
+    second = {path.suffix: path.read_bytes() for path in tmp_path.glob("second.*")}
+    assert len(second) == len(plan.job(kind.removesuffix("s"), name="second").writes)
+    assert second == {path.suffix: path.read_bytes() for path in tmp_path.glob(f"{name}.*")}
+
+
+def test_all_tables_and_figures_are_drawn_here():
+    assert set(CHECKS) == {*components.names("tables"), *components.names("figures")}
