@@ -52,7 +52,7 @@ def test_tables_are_made_from_the_records(records, workstation, module):
     name = module.__name__.split(".")[-1]
     told = json.loads(workstation.settings("table", name=name))
     read = [records / workstation.below(file) for file in workstation.job("table", name=name).reads["rows"]]
-    made = module.table(frames.read(module, read), told, **told["options"])
+    made = module.table(frames.read(module, read, told["experiments"]), told, **told["options"])
     assert made.data.to_csv(index=False) == (records / f"tables/{name}.csv").read_text()
 
 

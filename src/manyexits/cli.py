@@ -1,13 +1,24 @@
 """The command line: one verb per rule, and those for people (commands). Heavy imports stand inside the verbs."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from manyexits.commands.arguments import (
+    CONFIG,
+    DEVICE,
+    OUTPUT,
+    RAW,
+    SETTINGS,
+    THREADS,
+    TRAINING,
+    WORKERS,
+    Argument,
+    path,
+)
 from manyexits.commands.verbs import doctor, gather, report, schema, settings, unlock
 
 EXIT_BAD_INPUT = 2
@@ -269,103 +280,26 @@ def card(chosen: argparse.Namespace) -> None:
     card.write(chosen.settings, chosen.folder, chosen.data, chosen.checkout, chosen.output)
 
 
-# -- arguments --------------------------------------------------------------------------------------------------------
-
-Argument = tuple[str, dict[str, Any]]
-
-
-def _settings(text: str) -> Any:
-    try:
-        return json.loads(sys.stdin.read() if text == "-" else text)
-    except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"this is no valid JSON ({error})") from error
-
-
-SETTINGS: Argument = (
-    "--settings",
-    {"type": _settings, "required": True, "help": "canonical JSON, from the Snakefile; -: from standard input"},
-)
-CONFIG: Argument = (
-    "--configfile",
-    {
-        "type": Path,
-        "nargs": "+",
-        "default": [],
-        "metavar": "OVERLAY",
-        "help": "files that add to config.yaml, as for snakemake",
-    },
-)
-OUTPUT: Argument = ("--output", {"type": Path, "required": True})
-
-
-DEVICE: Argument = (
-    "--device",
-    {
-        "choices": ["auto", "cpu"],
-        "default": "auto",
-        "help": "auto: a GPU where one is; cpu: never (default: auto)",
-    },
-)
-
-
-WORKERS: Argument = (
-    "--workers",
-    {"type": int, "default": 0, "help": "processes that decode photographs ahead of time (default: 0)"},
-)
-
-
-THREADS: Argument = (
-    "--workers",
-    {"type": int, "default": 1, "help": "threads that decode photographs (default: 1)"},
-)
-
-
-def _path(name: str, **more: Any) -> Argument:
-    return f"--{name}", {"type": Path, "required": True} | more
-
-
-RAW: list[Argument] = [
-    SETTINGS,
-    ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),
-    ("--hub", {"action": argparse.BooleanOptionalAction, "default": False, "help": "fetch what is not there"}),
-    OUTPUT,
-]
-
-TRAINING: list[Argument] = [
-    SETTINGS,
-    _path("data", help="prepared dataset"),
-    ("--prepared-by", {"metavar": "DIGEST", "help": "of the settings that the dataset must have been prepared by"}),
-    _path("weights", required=False, help="pretrained weights to start from, as `weights` wrote them"),
-    _path("output", help="folder of model.safetensors, history.csv and run.json"),
-    _path("checkpoints", help="folder below which the run saves itself"),
-    _path("tracking", required=False, help="folder of the tracker's files; without it: no tracker"),
-    ("--run-name", {"help": "what the tracker calls the run (default: its output)"}),
-    DEVICE,
-    ("--tracker", {"default": "tensorboard", "help": "a tracker of accelerate, or none (default: tensorboard)"}),
-    ("--attempt", {"type": int, "default": 1, "help": "which attempt of the workflow this is"}),
-    ("--minutes", {"type": float, "help": "time limit; shortly before it the run saves itself and stops"}),
-    WORKERS,
-    ("--save-every", {"type": float, "default": 60.0, "help": "least seconds between checkpoints (default: 60)"}),
-]
+# -- what each verb takes ---------------------------------------------------------------------------------------------
 
 VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     prepare: [*RAW, THREADS],
     weights: RAW,
     pretrain: TRAINING,
-    train: [*TRAINING, _path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
-    predict: [SETTINGS, _path("data"), _path("weights"), DEVICE, WORKERS, OUTPUT],
-    count_backbone: [SETTINGS, _path("data"), OUTPUT],
-    count_flops: [SETTINGS, _path("data"), OUTPUT],
-    calibrate: [SETTINGS, _path("predictions"), _path("costs"), OUTPUT],
-    evaluate: [SETTINGS, _path("predictions"), _path("thresholds"), _path("costs"), OUTPUT],
-    analyse: [SETTINGS, _path("data"), _path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
-    table: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
-    figure: [SETTINGS, _path("inputs", nargs="+"), OUTPUT],
+    train: [*TRAINING, path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
+    predict: [SETTINGS, path("data"), path("weights"), DEVICE, WORKERS, OUTPUT],
+    count_backbone: [SETTINGS, path("data"), OUTPUT],
+    count_flops: [SETTINGS, path("data"), OUTPUT],
+    calibrate: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
+    evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
+    analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
+    table: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
+    figure: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
     card: [
         SETTINGS,
-        _path("folder", help="folder of everything that the study makes"),
-        _path("data", help="folder of the prepared datasets"),
-        _path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
+        path("folder", help="folder of everything that the study makes"),
+        path("data", help="folder of the prepared datasets"),
+        path("checkout", help="folder of CITATION.cff, envs/ and workflow/"),
         OUTPUT,
     ],
     doctor: [CONFIG],
@@ -373,7 +307,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     report: [CONFIG],
     schema: [],
     unlock: [],
-    gather: [CONFIG, _path("into", help="folder of the records, laid out as the study's output")],
+    gather: [CONFIG, path("into", help="folder of the records, laid out as the study's output")],
 }
 
 

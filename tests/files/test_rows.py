@@ -5,7 +5,7 @@ import pytest
 
 from manyexits.analysis.mode_connectivity import COLUMNS
 from manyexits.artefacts import frames
-from manyexits.artefacts.tables import mode_connectivity
+from manyexits.artefacts.tables import mode_connectivity, table1
 from manyexits.files import rows
 
 IDENTITY = {
@@ -61,7 +61,7 @@ def test_names_stay_text(tmp_path, name):
 def test_names_stay_text_in_analyses(tmp_path, name):
     path = tmp_path / "analysis.csv"
     rows.write(path, [{"experiment": name, "variant": name, "value": 1.5}], ("experiment", "variant", *COLUMNS))
-    found = frames.read(mode_connectivity, [path])
+    found = frames.read(mode_connectivity, [path], [{"experiment": name, "variant": name}])
     assert len(frames.of(found, {"experiment": name, "variant": name})) == 1
     assert found["value"].tolist() == [1.5]
     assert np.isnan(found["exit"]).all()
@@ -70,7 +70,8 @@ def test_names_stay_text_in_analyses(tmp_path, name):
 def test_an_experiment_without_a_variant_is_found_in_an_analysis(tmp_path):
     path = tmp_path / "analysis.csv"
     rows.write(path, [{"experiment": "small", "variant": "", "value": 1}], ("experiment", "variant", *COLUMNS))
-    assert len(frames.of(frames.read(mode_connectivity, [path]), {"experiment": "small", "variant": ""})) == 1
+    small = {"experiment": "small", "variant": ""}
+    assert len(frames.of(frames.read(mode_connectivity, [path], [small]), small)) == 1
 
 
 def test_numbers_keep_all_their_digits(tmp_path):
@@ -82,8 +83,9 @@ def test_numbers_keep_all_their_digits(tmp_path):
 
 def test_numbers_of_an_analysis_keep_all_their_digits(tmp_path):
     values = np.random.default_rng(1).random(500)
-    rows.write(tmp_path / "a.csv", [{"value": value} for value in values], ("experiment", "variant", *COLUMNS))
-    assert frames.read(mode_connectivity, [tmp_path / "a.csv"])["value"].tolist() == values.tolist()
+    small = {"experiment": "small", "variant": ""}
+    rows.write(tmp_path / "a.csv", [small | {"value": value} for value in values], ("experiment", "variant", *COLUMNS))
+    assert frames.read(mode_connectivity, [tmp_path / "a.csv"], [small])["value"].tolist() == values.tolist()
 
 
 def test_files_are_put_one_after_the_other(tmp_path):
@@ -92,6 +94,28 @@ def test_files_are_put_one_after_the_other(tmp_path):
     found = rows.read([tmp_path / "b.csv", tmp_path / "a.csv"])
     assert found["seed"].tolist() == [2, 2, 1]
     assert found.index.tolist() == [0, 1, 2]
+
+
+def test_two_files_of_one_run_are_refused_since_it_would_count_twice(tmp_path):
+    through_file(tmp_path, {"seed": 1, "value": 0.25}, name="a.csv")
+    through_file(tmp_path, {"seed": 1, "value": 0.75}, name="b.csv")
+    for second in ("a.csv", "b.csv"):
+        with pytest.raises(ValueError, match=rf"a\.csv and .*{second} hold rows of one run"):
+            rows.read([tmp_path / "a.csv", tmp_path / second])
+
+
+@pytest.mark.parametrize("what", ["rows", "mode_connectivity"])
+@pytest.mark.parametrize("foreign", [{"experiment": "other", "variant": ""}, {"experiment": "small", "variant": "v"}])
+def test_an_experiment_that_is_not_drawn_is_refused(tmp_path, what, foreign):
+    module = {"rows": table1, "mode_connectivity": mode_connectivity}[what]
+    columns = rows.COLUMNS if what == "rows" else ("experiment", "variant", *COLUMNS)
+    small = {key: IDENTITY[key] for key in ("experiment", "variant")}
+    values = {key: value for key, value in IDENTITY.items() if key in columns} | {"metric": "accuracy", "value": 0.5}
+    for name, identity in (("own", small), ("other", foreign)):
+        rows.write(tmp_path / f"{name}.csv", [values | identity], columns)
+    assert len(frames.read(module, [tmp_path / "own.csv"], [small])) == 1
+    with pytest.raises(ValueError, match=r"--inputs: there are rows of (other|small\.v), which is not drawn"):
+        frames.read(module, [tmp_path / "own.csv", tmp_path / "other.csv"], [small])
 
 
 def test_a_file_without_rows_has_its_columns(tmp_path):

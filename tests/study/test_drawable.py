@@ -105,8 +105,8 @@ def drawn(plan, kind, name, folder):
     job, module = plan.job(kind.removesuffix("s"), name=name), components.module(kind, name)
     found = [row for each in read_by(plan, kind, name) for row in rows_of(each, plan)]
     rows.write(folder / "rows.csv", found, columns(kind, name))
-    make = getattr(module, kind.removesuffix("s"))
-    return make(frames.read(module, [folder / "rows.csv"]), job.settings, **job.settings["options"])
+    frame = frames.read(module, [folder / "rows.csv"], job.settings["experiments"])
+    return getattr(module, kind.removesuffix("s"))(frame, job.settings, **job.settings["options"])
 
 
 # -- studies by chance ------------------------------------------------------------------------------------------------

@@ -18,19 +18,32 @@ MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 10
 """Metric -> how people read it."""
 
 
-def read(module: Any, paths: list[Path]) -> pd.DataFrame:
+def read(module: Any, paths: list[Path], drawn: list[dict[str, Any]]) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
     Args:
         module: the table or figure. It READS `rows` or an analysis; of rows it may name the METRICS and, by protocols,
             the POINTS of sweeps that it draws.
         paths: of the files.
+        drawn: the experiments (identities) that the table or figure shows.
 
     Raises:
-        ValueError: when a file is damaged, or has other columns than this version writes.
+        ValueError: when a file is damaged, has other columns than this version writes, repeats another, or is of an
+            experiment that is not drawn.
     """
-    if module.READS == "rows":
-        return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)))
+    frame = _rows(module, paths) if module.READS == "rows" else _analysis(module, paths)
+    found = records(frame[list(NAMES)].drop_duplicates())
+    known = [{name: identity[name] for name in NAMES} for identity in drawn]
+    if foreign := [label(identity) for identity in found if identity not in known]:
+        raise ValueError(f"--inputs: there are rows of {foreign[0]}, which is not drawn; leave its files out")
+    return frame
+
+
+def _rows(module: Any, paths: list[Path]) -> pd.DataFrame:
+    return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)))
+
+
+def _analysis(module: Any, paths: list[Path]) -> pd.DataFrame:
     columns = [*NAMES, *components.constant("analysis", module.READS, "COLUMNS", ())]
     frames = []
     for path in paths:

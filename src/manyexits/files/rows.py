@@ -82,7 +82,7 @@ def read(paths: list[Path], wanted: Wanted = Wanted()) -> Any:
         wanted: rows.
 
     Raises:
-        ValueError: when a file is damaged or has other columns.
+        ValueError: when a file is damaged or has other columns, or two of them begin with the same run.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -95,6 +95,7 @@ def read(paths: list[Path], wanted: Wanted = Wanted()) -> Any:
         "convert_options": arrow.ConvertOptions(column_types=types, null_values=[""], check_utf8=True),
     }
     read, tables = [], []
+    files: dict[tuple[Any, ...], Path] = {}
     for path in paths:
         with reading(path, "file of rows", AGAIN):
             table = arrow.read_csv(str(path), **how)
@@ -102,6 +103,10 @@ def read(paths: list[Path], wanted: Wanted = Wanted()) -> Any:
                 raise ValueError("it has other columns than this version writes")
             if table["seed"].null_count:
                 raise ValueError("a row has no seed")
+        for run in zip(*table.select(IDENTITY).slice(0, 1).to_pydict().values(), strict=True):
+            if run in files:
+                raise ValueError(f"{files[run]} and {path} hold rows of one run, which would count twice; name one")
+            files[run] = path
         if wanted.metrics is not None:
             table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics)))
         if wanted.points is not None:

@@ -40,7 +40,7 @@ def build(tmp_path):
         paths = [tmp_path / f"{index}.csv" for index in range(len(pairs))]
         for path, made in zip(paths, pairs, strict=True):
             rows.write(path, made, ("experiment", "variant", *COLUMNS))
-        return table(frames.read(mode_connectivity, paths), TOLD)
+        return table(frames.read(mode_connectivity, paths, drawn=[made[0] for made in pairs]), TOLD)
 
     return make
 

@@ -17,7 +17,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """
     module = components.module("figures", settings["name"])
     with _style.style():
-        made = module.figure(frames.read(module, inputs), settings, **settings["options"])
+        made = module.figure(frames.read(module, inputs, settings["experiments"]), settings, **settings["options"])
         made.draw_without_rendering()  # places all panels once, and not anew for each file
         made.set_layout_engine("none")
         without_date: dict[str, dict[str, Any]] = {

@@ -64,7 +64,7 @@ def _latex(cells: pd.DataFrame) -> str:
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
     module = components.module("tables", settings["name"])
-    made = module.table(frames.read(module, inputs), settings, **settings["options"])
+    made = module.table(frames.read(module, inputs, settings["experiments"]), settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex())
     atomic.write_text(output.with_suffix(".html"), made.page())
