@@ -297,6 +297,13 @@ def test_a_sweep_that_is_not_there_is_refused(raw):
     assert refused(raw) == "tables.table1.sweep: there is no 'placment'; valid names: placement"
 
 
+def test_a_sweep_of_experiments_that_vary_nothing_is_refused(raw):
+    for experiment in raw["experiments"].values():
+        experiment.pop("vary", None)
+    raw["tables"]["table1"]["sweep"] = "placement"
+    assert refused(raw) == "tables.table1.sweep: none of its experiments varies anything; write null"
+
+
 @pytest.mark.parametrize(
     ("analysis", "options", "message"),
     [

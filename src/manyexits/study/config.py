@@ -93,6 +93,8 @@ class Study(Strict):
             known(f"{kind}.{name}.experiments", experiment, list(self.experiments))
         if artefact.sweep is not None:
             sweeps = [key for experiment in artefact.experiments for key in self.experiments[experiment].vary]
+            if not sweeps:
+                raise StudyError(f"{kind}.{name}.sweep: none of its experiments varies anything; write null")
             known(f"{kind}.{name}.sweep", artefact.sweep, list(dict.fromkeys(sweeps)))
 
     def check_experiment(self, key: str, experiment: Experiment) -> None:
