@@ -114,7 +114,7 @@ def test_an_experiment_that_is_not_drawn_is_refused(tmp_path, what, foreign):
     for name, identity in (("own", small), ("other", foreign)):
         rows.write(tmp_path / f"{name}.csv", [values | identity], columns)
     assert len(frames.read(module, [tmp_path / "own.csv"], [small])) == 1
-    with pytest.raises(ValueError, match=r"--inputs: there are rows of (other|small\.v), which is not drawn"):
+    with pytest.raises(ValueError, match=r"--inputs: there are rows of '(other|small\.v)', which is not drawn"):
         frames.read(module, [tmp_path / "own.csv", tmp_path / "other.csv"], [small])
 
 
@@ -151,3 +151,27 @@ def test_history_has_columns_of_its_own(tmp_path):
         tmp_path / "history.csv", [{"phase": "all", "epoch": 1, "train_loss": None}], (*rows.HISTORY, "accuracy")
     )
     assert (tmp_path / "history.csv").read_text().splitlines()[1] == "all,1,,,,,,,"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("value", "x", "value is no number; a column of text stands in the analysis's TEXT"),
+        ("t", "True", "t is no number"),
+        ("x", "1" * 30, "x is no number"),
+        ("exit", "1.5", "a row's exit is no whole number"),
+        ("n", "inf", "a row's n is no whole number"),
+        ("seed", "1e300", "a row's seed is no whole number"),
+    ],
+)
+def test_a_cell_of_an_analysis_that_its_column_cannot_hold_is_refused(tmp_path, column, cell, said):
+    small = {"experiment": "small", "variant": ""}
+    rows.write(tmp_path / "a.csv", [small | {column: cell}], ("experiment", "variant", *COLUMNS))
+    with pytest.raises(ValueError, match=said):
+        frames.read(mode_connectivity, [tmp_path / "a.csv"], [small])
+
+
+def test_regimes_with_names_like_numbers_stay_text_in_analyses(tmp_path):
+    small = {"experiment": "small", "variant": ""}
+    rows.write(tmp_path / "a.csv", [small | {"first": "007", "value": 1}], ("experiment", "variant", *COLUMNS))
+    assert frames.read(mode_connectivity, [tmp_path / "a.csv"], [small])["first"].tolist() == ["007"]

@@ -267,6 +267,7 @@ RIGHT = {
     "OWN": [True, False],
     "PAIRS": [True, False],
     "COLUMNS": [("x",), ("x", "y")],
+    "TEXT": [("x",), ("x", "y")],
     "TASKS": [("classification",), ("regression", "classification")],
 }
 

@@ -39,6 +39,7 @@ COLUMNS = (
 )
 """part: line, barrier, plane or anchor. t, alpha, beta: coefficients. x, y: Euclidean distances of backbone parameters.
 metric: train_loss (mean cross-entropy of that exit alone), test_accuracy, barrier, distance."""
+TEXT = ("part", "first", "second", "metric")
 
 PLANE = ("disjoint", "joint", "mixed")
 MARGIN = 0.2

@@ -11,6 +11,8 @@ from manyexits.study import components
 
 NAMES = ("experiment", "variant")
 """Columns that tell experiments apart."""
+WHOLE = ("exit", "n", "seed", "second_seed")
+"""Columns of whole numbers."""
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
@@ -32,10 +34,14 @@ def read(module: Any, paths: list[Path], drawn: list[dict[str, Any]]) -> pd.Data
             experiment that is not drawn.
     """
     frame = _rows(module, paths) if module.READS == "rows" else _analysis(module, paths)
+    for column in frame.columns.intersection(list(WHOLE)):
+        values = frame[column].dropna()
+        if not (values.mod(1).eq(0) & values.abs().lt(2**53)).all():
+            raise ValueError(f"--inputs: a row's {column} is no whole number; let the workflow make the files again")
     found = records(frame[list(NAMES)].drop_duplicates())
     known = [{name: identity[name] for name in NAMES} for identity in drawn]
     if foreign := [label(identity) for identity in found if identity not in known]:
-        raise ValueError(f"--inputs: there are rows of {foreign[0]}, which is not drawn; leave its files out")
+        raise ValueError(f"--inputs: there are rows of {foreign[0]!r}, which is not drawn; leave its files out")
     return frame
 
 
@@ -45,14 +51,18 @@ def _rows(module: Any, paths: list[Path]) -> pd.DataFrame:
 
 def _analysis(module: Any, paths: list[Path]) -> pd.DataFrame:
     columns = [*NAMES, *components.constant("analysis", module.READS, "COLUMNS", ())]
+    text = [*NAMES, *components.constant("analysis", module.READS, "TEXT", ())]
     frames = []
     for path in paths:
         with reading(path, "file of an analysis"):
-            frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, "string"), keep_default_na=False, na_values=[""])
+            frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=[""])
             if list(frame.columns) != columns:
                 raise ValueError("it has other columns than this version writes")
+            for column in frame.columns.difference(text):
+                if frame[column].dtype.kind not in "iuf":
+                    raise ValueError(f"{column} is no number; a column of text stands in the analysis's TEXT")
         frames.append(frame)
-    return pd.concat(frames, ignore_index=True).fillna({"variant": ""})
+    return pd.concat(frames, ignore_index=True).fillna({"experiment": "", "variant": ""})
 
 
 def each(frame: pd.DataFrame, identities: list[dict[str, Any]]) -> list[pd.DataFrame]:

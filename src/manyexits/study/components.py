@@ -55,7 +55,7 @@ KINDS = {
     "backbones": Kind("models/backbones", "build", ("outputs",)),
     "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS",)),
     "analysis": Kind(
-        "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TASKS", "PAIRS", "LEAST")
+        "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
     "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST",)),
@@ -76,7 +76,10 @@ CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
     **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
-    "COLUMNS": ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
+    **dict.fromkeys(
+        ("COLUMNS", "TEXT"),
+        ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
+    ),
     "TASKS": (f"a tuple of {' and '.join(TASKS)}", lambda value: _texts(value) and set(value) <= set(TASKS)),
 }
 """Literal -> what it must be, in words and as a check."""

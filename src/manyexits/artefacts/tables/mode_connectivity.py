@@ -22,7 +22,10 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
     lines = []
     for (experiment, variant, between), group in data.groupby(["experiment", "variant", "between"], sort=False):
         line = {"experiment": frames.label({"experiment": experiment, "variant": variant}), "between": between}
-        distance = group[group["metric"] == "distance"].iloc[0]
+        distances = group[group["metric"] == "distance"]
+        if distances.empty:
+            raise ValueError(f"{line['experiment']}: there is no distance between {between}; analyse it again")
+        distance = distances.iloc[0]
         line["distance"] = _number(distance["mean"], distance["std"])
         exits = group[group["metric"] == "barrier"].sort_values("exit")
         for row in frames.records(exits):

@@ -1,0 +1,121 @@
+"""However the rows that a table or figure reads are spoiled, it is drawn, or refused in one sentence."""
+
+import copy
+import csv
+import io
+from functools import cache
+
+import pytest
+import yaml
+from conftest import SMALL
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from test_drawable import DRAW, Surface, columns, read_by, rows_of
+
+from manyexits.analysis import mode_connectivity
+from manyexits.files import rows
+from manyexits.study import components
+from manyexits.study.plan import load
+
+DRAWN = {kind: {name: {"experiments": ["small"]} for name in components.names(kind)} for kind in DRAW}
+STUDY = yaml.safe_load(SMALL) | DRAWN
+NUMBERS = ["-1", "0", "1", "2.5", "1e300", "-1e300", "1e-300", "inf", "-inf", "nan", "1" * 30, "4" * 400]
+NAMES = ["", " ", "x", "True", "joint", "mixed", "confidence", "accuracy", "shared", "max", "0.5"]
+SIGNS = ["é", "\x1b[0m", "$x_", "\\"]
+CELLS = st.sampled_from([*NUMBERS, *NAMES, *SIGNS])
+
+
+@cache
+def whole(kind, name):
+    """Settings of an artefact, and the lines of the files that it reads, as lists of cells."""
+    plan = load(copy.deepcopy(STUDY))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mode_connectivity, "Surface", Surface)
+        texts = [rows.to_csv(rows_of(job, plan), columns(kind, name)) for job in read_by(plan, kind, name)]
+    files = [list(csv.reader(io.StringIO(text))) for text in texts]
+    return plan.job(kind.removesuffix("s"), name=name).settings, files
+
+
+def spoil(files, data):
+    """Change one to three cells, lines, columns or files."""
+    files = [[list(line) for line in lines] for lines in files]
+    for _ in range(data.draw(st.integers(1, 3))):
+        lines = files[data.draw(st.integers(0, len(files) - 1))]
+        line = data.draw(st.integers(0, len(lines) - 1))
+        cell = data.draw(st.integers(0, len(lines[line]) - 1)) if lines[line] else 0
+        how = data.draw(st.sampled_from(["cell", "column", "no line", "twice", "short", "no lines", "no file"]))
+        if how == "cell" and lines[line]:
+            lines[line][cell] = data.draw(CELLS)
+        elif how == "column":
+            value = data.draw(CELLS)
+            for each in lines[1:]:
+                each[cell : cell + 1] = [value]
+        elif how == "no line" and len(lines) > 1:
+            del lines[line]
+        elif how == "twice":
+            lines.insert(line, list(lines[line]))
+        elif how == "short":
+            del lines[line][cell:]
+        elif how == "no lines":
+            del lines[1:]
+        elif how == "no file" and len(files) > 1:
+            files.remove(lines)
+    return files
+
+
+def judge(kind, name, folder, data):
+    told, files = whole(kind, name)
+    paths = []
+    for index, lines in enumerate(spoil(files, data)):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        paths.append(folder / f"{index}.csv")
+        paths[-1].write_text(text.getvalue())
+    said = ""
+    try:
+        DRAW[kind](told, paths, folder / "made.csv")
+    except ValueError as error:
+        said = str(error)
+    event("refused" if said else "drawn")
+    assert said.isprintable()
+    assert len(said) < 1000
+
+
+IGNORED = pytest.mark.filterwarnings("ignore")  # of numbers that are too large to be averaged or drawn
+HOW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+TABLES = pytest.mark.parametrize("name", DRAWN["tables"])
+FIGURES = pytest.mark.parametrize("name", DRAWN["figures"])
+
+
+@IGNORED
+@TABLES
+@given(data=st.data())
+@settings(max_examples=200, **HOW)
+def test_spoiled_rows_make_a_table_or_one_sentence(name, tmp_path, data):
+    judge("tables", name, tmp_path, data)
+
+
+@IGNORED
+@FIGURES
+@given(data=st.data())
+@settings(max_examples=10, **HOW)  # a figure takes a second or two
+def test_spoiled_rows_make_a_figure_or_one_sentence(name, tmp_path, data):
+    judge("figures", name, tmp_path, data)
+
+
+@IGNORED
+@pytest.mark.slow
+@TABLES
+@given(data=st.data())
+@settings(max_examples=2000, **HOW)
+def test_rows_of_tables_spoiled_many_times(name, tmp_path, data):
+    judge("tables", name, tmp_path, data)
+
+
+@IGNORED
+@pytest.mark.slow
+@FIGURES
+@given(data=st.data())
+@settings(max_examples=200, **HOW)
+def test_rows_of_figures_spoiled_many_times(name, tmp_path, data):
+    judge("figures", name, tmp_path, data)
