@@ -83,39 +83,22 @@ def judge(kind, name, folder, data):
 
 IGNORED = pytest.mark.filterwarnings("ignore")  # of numbers that are too large to be averaged or drawn
 HOW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
-TABLES = pytest.mark.parametrize("name", DRAWN["tables"])
-FIGURES = pytest.mark.parametrize("name", DRAWN["figures"])
+TIMES = {"tables": 200, "figures": 10}  # a figure takes a second or two
+ARTEFACTS = pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, named in DRAWN.items() for name in named])
+
+
+def judge_often(kind, name, folder, times):
+    settings(max_examples=times, **HOW)(given(data=st.data())(lambda data: judge(kind, name, folder, data)))()
 
 
 @IGNORED
-@TABLES
-@given(data=st.data())
-@settings(max_examples=200, **HOW)
-def test_spoiled_rows_make_a_table_or_one_sentence(name, tmp_path, data):
-    judge("tables", name, tmp_path, data)
-
-
-@IGNORED
-@FIGURES
-@given(data=st.data())
-@settings(max_examples=10, **HOW)  # a figure takes a second or two
-def test_spoiled_rows_make_a_figure_or_one_sentence(name, tmp_path, data):
-    judge("figures", name, tmp_path, data)
+@ARTEFACTS
+def test_spoiled_rows_make_an_artefact_or_one_sentence(kind, name, tmp_path):
+    judge_often(kind, name, tmp_path, TIMES[kind])
 
 
 @IGNORED
 @pytest.mark.slow
-@TABLES
-@given(data=st.data())
-@settings(max_examples=2000, **HOW)
-def test_rows_of_tables_spoiled_many_times(name, tmp_path, data):
-    judge("tables", name, tmp_path, data)
-
-
-@IGNORED
-@pytest.mark.slow
-@FIGURES
-@given(data=st.data())
-@settings(max_examples=200, **HOW)
-def test_rows_of_figures_spoiled_many_times(name, tmp_path, data):
-    judge("figures", name, tmp_path, data)
+@ARTEFACTS
+def test_rows_spoiled_many_times(kind, name, tmp_path):
+    judge_often(kind, name, tmp_path, {"tables": 2000, "figures": 200}[kind])

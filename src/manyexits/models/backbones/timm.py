@@ -207,7 +207,7 @@ def _final(name: str, model: Any, sizes: list[int]) -> tuple[int, list[str]]:
     for size in sizes:
         calls: list[str] = []
         hooks = [
-            child.register_forward_hook(lambda *_, part=part: calls.append(part))  # noqa: B023 (removed in this turn)
+            child.register_forward_hook(lambda *_, part=part, calls=calls: calls.append(part))
             for part, child in model.named_children()
         ]
         try:
