@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from manyexits.batches.views import Views, blanks
-from manyexits.data import prepared
+from manyexits.data import prepare, prepared
 from manyexits.data.images import Request
 from manyexits.data.raw import Raw, RawPart
 from manyexits.files import provenance
@@ -45,7 +45,7 @@ def made(folder: Path) -> None:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (N, PIXELS, PIXELS, 3), dtype=np.uint8)
     test = RawPart(images[:100], np.arange(100) % 10)
-    prepared.write(Raw(RawPart(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
+    prepare.write(Raw(RawPart(images, np.arange(N) % 10), test, list("abcdefghij"), "made", "none"), TOLD, folder)
 
 
 def photographs(root: Path, folder: Path) -> None:
@@ -58,7 +58,7 @@ def photographs(root: Path, folder: Path) -> None:
             coarse = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
             Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)
     told = TOLD | {"source": "folder", "path": str(root), "pixels": PIXELS, "store": "index"}
-    prepared.prepare(told, root, False, folder)
+    prepare.prepare(told, root, False, folder)
 
 
 def phase_of(folder: Path, workers: int, **recipe: Any) -> Phase:

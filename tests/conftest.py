@@ -98,7 +98,7 @@ def small_plan():
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """A prepared dataset of 240 learnable 8 px images of 3 classes: each class has a bright quarter of its own."""
-    from manyexits.data import prepared as dataset
+    from manyexits.data import prepare
     from manyexits.data.raw import Raw, RawPart
 
     def images(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +111,7 @@ def prepared(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("prepared")
     raw = Raw(RawPart(*images(0, 180)), RawPart(*images(1, 60)), ["a", "b", "c"], "made by the tests", "none")
-    dataset.write(raw, {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42}, folder)
+    prepare.write(raw, {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42}, folder)
     return folder
 
 

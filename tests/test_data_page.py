@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from manyexits.commands.doctor import inventory
-from manyexits.data import archives
+from manyexits.data import archives, prepare
 from manyexits.data import prepared as dataset
 from manyexits.data.readers import cifar100, imagenet
 from manyexits.study import components, resolve
@@ -91,7 +91,7 @@ def test_photographs_of_one_folder_are_prepared_as_the_snippet_says(root, tmp_pa
     }
     (tmp_path / "pilot.zip").write_bytes(publishers.zipped(files, "."))
     settings = json.loads(plan.settings("prepare", dataset="pilot"))
-    dataset.prepare(settings, tmp_path, False, tmp_path / "prepared")
+    prepare.prepare(settings, tmp_path, False, tmp_path / "prepared")
     manifest = dataset.read(tmp_path / "prepared").manifest
     assert manifest["class_names"] == ["crow", "robin", "val"]
     assert manifest["per_class"]["test"] == [4, 4, 4]
@@ -106,7 +106,9 @@ def test_messages_are_quoted_as_they_are(tmp_path, monkeypatch):
     (root / "imagenet/ILSVRC2012_img_train.tar").touch()
     archive = root / "cifar-100-binary.tar.gz"
     places = cifar100.places(archive.name)
-    found = [str(archives.missing(cifar100.TITLE, root, places, cifar100.HOME)), imagenet.lacking(root / "imagenet")]
+    with pytest.raises(ValueError, match="packed") as packed:
+        imagenet.look(root / "imagenet", store="index")
+    found = [str(archives.missing(cifar100.TITLE, root, places, cifar100.HOME)), str(packed.value)]
     archive.write_bytes(gzip.compress(b"a part")[:-9])
     with pytest.raises(ValueError, match="damaged") as caught:
         cifar100.load(root, False)

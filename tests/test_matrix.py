@@ -14,6 +14,7 @@ import torch
 from conftest import NOBODY, RECIPE, settings_of
 
 from manyexits.batches.views import blank_images, blanks
+from manyexits.data import prepare
 from manyexits.data import prepared as dataset
 from manyexits.data.raw import Raw, RawPart
 from manyexits.exits import criteria, task
@@ -149,7 +150,7 @@ def made(tmp_path_factory):
         folders[name] = tmp_path_factory.mktemp(name)
         scores = name == "regression"
         raw = Raw(part(0, 60, scores), part(1, 12, scores), [] if scores else ["a", "b", "c"], "made", "none")
-        dataset.write(raw, {"dataset": "made", "validation": 0.2, "split_seed": 42, **told}, folders[name])
+        prepare.write(raw, {"dataset": "made", "validation": 0.2, "split_seed": 42, **told}, folders[name])
     return folders
 
 

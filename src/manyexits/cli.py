@@ -56,9 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def prepare(chosen: argparse.Namespace) -> None:
     """read a dataset as its publisher ships it and write arrays, splits and manifest"""
-    from manyexits.data import prepared
+    from manyexits.data import prepare
 
-    for remark in prepared.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
+    for remark in prepare.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
         print(f"manyexits prepare: {remark}", file=sys.stderr)
 
 

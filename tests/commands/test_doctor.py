@@ -87,9 +87,10 @@ def test_what_the_hub_may_be_asked_for_is_no_obstacle(said, raw):
 def test_data_are_found_where_the_environment_says(said, raw, tmp_path, monkeypatch):
     (tmp_path / "mit Leerzeichen").mkdir()
     archive = tmp_path / "mit Leerzeichen/cifar-100-binary.tar.gz"
-    archive.touch()
+    images = [publishers.cifar_images(seed, [0, 1, 2, 3] * 15) for seed in (1, 2)]
+    archive.write_bytes(publishers.tar_gz(publishers.cifar_files(*images), publishers.CIFAR))
     monkeypatch.setenv("MANYEXITS_DATA_ROOT", str(archive.parent))
-    code, text = said(**with_dataset(raw, CIFAR, "cifar"), hub=False)
+    code, text = said(**with_dataset(raw, {"cifar": CIFAR["cifar"] | {"classes": 4}}, "cifar"), hub=False)
     assert code == 0
     assert line(text, "folder") == f"ok folder {archive.parent}, from MANYEXITS_DATA_ROOT"
     assert line(text, "cifar") == f"ok cifar found: {archive}, not yet prepared"
@@ -107,6 +108,15 @@ def test_what_is_still_packed_is_no_dataset(said, raw, tmp_path):
     code, text = said(**changes)
     assert code == 1
     assert "ILSVRC2012_img_train.tar is still packed; unpack it" in line(text, "imagenet")
+
+
+def test_data_that_prepare_would_refuse_are_missing(said, raw, tmp_path):
+    images = [publishers.cifar_images(seed, [0, 1, 2, 3] * 5) for seed in (1, 2)]
+    publishers.write_folder(publishers.cifar_files(*images), tmp_path / "datasets" / publishers.CIFAR)
+    code, text = said(**with_dataset(raw, CIFAR, "cifar"), hub=True)
+    assert code == 1
+    assert "missing cifar datasets.cifar.classes is 100, but datasets/cifar-100-binary has" in line(text, "cifar")
+    assert "lacks dataset cifar" in line(text, "table1")
 
 
 def test_a_folder_that_cannot_be_looked_at_is_missing_data(said, raw, monkeypatch):

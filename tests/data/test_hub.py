@@ -9,7 +9,7 @@ import numpy as np
 import publishers
 import pytest
 
-from manyexits.data import hub, images
+from manyexits.data import hub, images, prepare
 from manyexits.data import prepared as dataset
 from manyexits.data.hub import Hub
 from manyexits.data.readers import imagenet
@@ -126,7 +126,7 @@ def copy(offline, tmp_path) -> Path:
 
 def prepared(copy: Path, folder: Path, **options) -> dataset.Prepared:
     told = TOLD | {"hub_id": str(copy), "hub_form": "default"} | options
-    dataset.prepare(told, Path("nowhere"), True, folder, 2)
+    prepare.prepare(told, Path("nowhere"), True, folder, 2)
     return dataset.read(folder, workers=1)
 
 

@@ -16,7 +16,7 @@ import publishers
 import pytest
 from PIL import Image
 
-from manyexits.data import archives, photographs, prepared
+from manyexits.data import archives, photographs, prepare, prepared, splits
 from manyexits.data.archives import Members, locate
 from manyexits.data.readers import cifar100, folder, imagenet, imagenette, tinyimagenet
 
@@ -351,7 +351,7 @@ def prepared_pets(tmp_path, files, **entry):
     publishers.write_folder(files, tmp_path / "pets")
     told = {"dataset": "pets", "source": "folder", "path": "pets", "pixels": 8, "classes": 2}
     settings = told | {"validation": 0.34, "split_seed": 42, "mean": None, "std": None} | entry
-    remarks = prepared.prepare(settings, tmp_path, False, tmp_path / "out")
+    remarks = prepare.prepare(settings, tmp_path, False, tmp_path / "out")
     return remarks, prepared.read(tmp_path / "out")
 
 
@@ -385,7 +385,7 @@ def test_copies_within_the_training_part_are_kept_together(tmp_path):
 
 def test_without_copies_the_split_is_the_authors(tmp_path):
     remarks, data = prepared_pets(tmp_path, PETS)
-    train, validation = prepared.split(data.train.labels, 0.34, 42)
+    train, validation = splits.split(data.train.labels, 0.34, 42)
     assert (remarks, data.train.indices.tolist(), data.validation.indices.tolist()) == (
         [],
         train.tolist(),

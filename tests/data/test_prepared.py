@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import train_test_split
 
+from manyexits.data import prepare, splits
 from manyexits.data import prepared as dataset
 from manyexits.data.raw import Raw, RawPart
 from manyexits.files import atomic
@@ -53,7 +54,7 @@ def root(tmp_path_factory):
 def prepared(root, tmp_path_factory):
     """The prepared folder, below a path with spaces and letters beyond ASCII."""
     folder = tmp_path_factory.mktemp("results") / "Daten für später" / "cifar100"
-    dataset.prepare(SETTINGS, root, False, folder)
+    prepare.prepare(SETTINGS, root, False, folder)
     return folder
 
 
@@ -115,13 +116,13 @@ def test_the_manifest_says_what_was_read_and_how_it_was_counted(prepared):
 
 def test_options_of_the_source_reach_it(tmp_path):
     (tmp_path / "other.tar.gz").write_bytes(publishers.tar_gz(FILES, publishers.CIFAR))
-    dataset.prepare(SETTINGS | {"path": "other.tar.gz"}, tmp_path, False, tmp_path / "prepared")
+    prepare.prepare(SETTINGS | {"path": "other.tar.gz"}, tmp_path, False, tmp_path / "prepared")
     assert dataset.read(tmp_path / "prepared").manifest["source"].startswith("other.tar.gz, sha256 ")
 
 
 def test_a_dataset_of_one_image_per_class_and_part_comes_back(tmp_path):
     train, test = publishers.cifar_images(3, [0, 0]), publishers.cifar_images(4, [0])
-    dataset.write(raw_of(train, test, "a"), SETTINGS | {"classes": 1, "validation": 0.5}, tmp_path)
+    prepare.write(raw_of(train, test, "a"), SETTINGS | {"classes": 1, "validation": 0.5}, tmp_path)
     data = dataset.read(tmp_path)
     assert sorted([*data.train.indices, *data.validation.indices]) == [0, 1]
     assert (len(data.train), len(data.validation), len(data.test)) == (1, 1, 1)
@@ -141,18 +142,18 @@ def test_validation_is_that_of_scikit_learn_with_seed_42(prepared):
 @given(st.lists(st.integers(10, 40), min_size=1, max_size=5), st.integers(1, 5), st.integers(0, 99))
 def test_splits_are_disjoint_complete_stratified_and_reproducible(sizes, tenths, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    train, validation = dataset.split(labels, tenths / 10, seed)
+    train, validation = splits.split(labels, tenths / 10, seed)
     assert sorted([*train, *validation]) == list(range(len(labels)))
     assert len(validation) == math.ceil(len(labels) * tenths / 10)
     quotas = np.array(sizes) * len(validation) / len(labels)
     assert np.abs(np.bincount(labels[validation], minlength=len(sizes)) - quotas).max() < 1
-    again = dataset.split(labels, tenths / 10, seed)
+    again = splits.split(labels, tenths / 10, seed)
     assert np.array_equal(train, again[0])
     assert np.array_equal(validation, again[1])
 
 
 def test_another_seed_gives_another_split():
-    first, second = (dataset.split(TRAIN[1], 0.25, seed)[1] for seed in (42, 43))
+    first, second = (splits.split(TRAIN[1], 0.25, seed)[1] for seed in (42, 43))
     assert first.tolist() != second.tolist()
 
 
@@ -165,17 +166,16 @@ def test_another_seed_gives_another_split():
     ],
 )
 def test_classes_with_too_few_images_are_refused(tmp_path, labels, share, told):
-    train = publishers.cifar_images(5, labels)
+    train, test = publishers.cifar_images(5, labels), publishers.cifar_images(6, sorted(set(labels)))
     given = SETTINGS | {"classes": max(labels) + 1, "validation": share}
-    refuses(
-        lambda: dataset.write(raw_of(train, names="abc"[: max(labels) + 1]), given, tmp_path), told, "key validation"
-    )
+    raw = raw_of(train, test, names="abc"[: max(labels) + 1])
+    refuses(lambda: prepare.write(raw, given, tmp_path), told, "key validation")
     assert not (tmp_path / "manifest.json").exists()
 
 
 def test_the_test_part_has_no_say_in_splits_or_statistics(prepared, tmp_path):
     other = (255 - TEST[0], TEST[1][::-1].copy())
-    dataset.write(raw_of(TRAIN, other), SETTINGS, tmp_path)
+    prepare.write(raw_of(TRAIN, other), SETTINGS, tmp_path)
     assert splits_of(tmp_path) == splits_of(prepared)
     first, second = dataset.read(prepared), dataset.read(tmp_path)
     assert first.mean.tolist() == second.mean.tolist()
@@ -185,7 +185,7 @@ def test_the_test_part_has_no_say_in_splits_or_statistics(prepared, tmp_path):
 def test_validation_images_have_no_say_in_the_statistics(prepared, tmp_path):
     images = TRAIN[0].copy()
     images[dataset.read(prepared).validation.indices] = 0
-    dataset.write(raw_of((images, TRAIN[1])), SETTINGS, tmp_path)
+    prepare.write(raw_of((images, TRAIN[1])), SETTINGS, tmp_path)
     assert dataset.read(tmp_path).mean.tolist() == dataset.read(prepared).mean.tolist()
 
 
@@ -252,7 +252,7 @@ def test_sha256sum_accepts_the_folder_until_a_byte_changes(copied, name):
 
 
 def test_preparing_twice_gives_the_same_bytes(prepared, root, tmp_path):
-    dataset.prepare(SETTINGS, root, False, tmp_path)
+    prepare.prepare(SETTINGS, root, False, tmp_path)
     assert (tmp_path / "SHA256SUMS").read_bytes() == (prepared / "SHA256SUMS").read_bytes()
 
 
@@ -261,7 +261,7 @@ def test_preparing_twice_gives_the_same_bytes(prepared, root, tmp_path):
 
 def test_another_number_of_classes_is_refused(root, tmp_path):
     refuses(
-        lambda: dataset.prepare(SETTINGS | {"classes": 100}, root, False, tmp_path / "out"),
+        lambda: prepare.prepare(SETTINGS | {"classes": 100}, root, False, tmp_path / "out"),
         "datasets.cifar100.classes is 100",
         "cifar-100-binary has training images of 4 classes and 4 class names",
         "correct the key or get the complete dataset",
@@ -272,7 +272,7 @@ def test_another_number_of_classes_is_refused(root, tmp_path):
 def test_a_class_without_training_images_is_refused(tmp_path):
     present = TRAIN[1] != 2
     refuses(
-        lambda: dataset.write(raw_of((TRAIN[0][present], TRAIN[1][present])), SETTINGS, tmp_path),
+        lambda: prepare.write(raw_of((TRAIN[0][present], TRAIN[1][present])), SETTINGS, tmp_path),
         "training images of 3 classes and 4 class names",
     )
     assert not list(tmp_path.iterdir())
@@ -282,7 +282,7 @@ def test_a_class_without_test_images_is_refused(tmp_path):
     present = TEST[1] != 2
     other = (TEST[0][present], TEST[1][present])
     refuses(
-        lambda: dataset.write(raw_of(TRAIN, other), SETTINGS, tmp_path),
+        lambda: prepare.write(raw_of(TRAIN, other), SETTINGS, tmp_path),
         "training images of 4 classes, but test images of 3; get the complete dataset",
     )
     assert not list(tmp_path.iterdir())
@@ -291,7 +291,7 @@ def test_a_class_without_test_images_is_refused(tmp_path):
 @pytest.mark.parametrize("names", ["abc", "abcde"])
 def test_another_number_of_class_names_is_refused(tmp_path, names):
     told = f"training images of 4 classes and {len(names)} class names"
-    refuses(lambda: dataset.write(raw_of(TRAIN, names=names), SETTINGS, tmp_path), told, "get the complete dataset")
+    refuses(lambda: prepare.write(raw_of(TRAIN, names=names), SETTINGS, tmp_path), told, "get the complete dataset")
     assert not list(tmp_path.iterdir())
 
 
@@ -307,13 +307,13 @@ BROKEN = {
 def test_a_refused_dataset_leaves_nothing_behind(tmp_path, files):
     publishers.write_folder(files, tmp_path / publishers.CIFAR)
     refuses(
-        lambda: dataset.prepare(SETTINGS, tmp_path, False, tmp_path / "out"), str(tmp_path / publishers.CIFAR), "get it"
+        lambda: prepare.prepare(SETTINGS, tmp_path, False, tmp_path / "out"), str(tmp_path / publishers.CIFAR), "get it"
     )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_refused_dataset_leaves_an_earlier_one_untouched(copied, root):
-    refuses(lambda: dataset.prepare(SETTINGS | {"classes": 5}, root, False, copied), "classes is 5")
+    refuses(lambda: prepare.prepare(SETTINGS | {"classes": 5}, root, False, copied), "classes is 5")
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=copied).returncode == 0
 
 
@@ -330,7 +330,7 @@ def test_a_disk_that_fills_up_leaves_nothing_that_looks_whole(copied, root, monk
 
     monkeypatch.setattr(atomic, "write", until_full)
     with pytest.raises(atomic.NoSpaceError, match="no space left"):
-        dataset.prepare(SETTINGS, root, False, copied)
+        prepare.prepare(SETTINGS, root, False, copied)
     assert len(names) == written
     assert not (copied / "manifest.json").exists()
     refuses(lambda: dataset.read(copied), str(copied), "prepare it again")

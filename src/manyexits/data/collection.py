@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -22,6 +22,7 @@ from manyexits.data.images import Files
 from manyexits.data.photographs import SUFFIXES, UNREADABLE, View, opened, view
 from manyexits.data.raw import Raw, RawPart
 
+M = TypeVar("M", bound="Photographs")
 Store = Literal["arrays", "index"]
 Damaged = Literal["refuse", "skip"]
 
@@ -122,32 +123,40 @@ def _counted(passed_over: Counter[str]) -> str:
     return ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(passed_over.items()))
 
 
-def collect(
-    members: Photographs,
-    train: Listed,
-    test: Listed,
-    class_names: list[str],
-    licence: str,
-    *,
-    pixels: int,
-    store: Store,
-    damaged: Damaged,
-    workers: int,
-) -> Raw:
+@dataclass(frozen=True)
+class Collection(Generic[M]):
+    """A dataset of photographs before any is decoded.
+
+    Raises:
+        ValueError: for an index of an archive; for names that are no UTF-8.
+    """
+
+    members: M
+    train: Listed
+    test: Listed
+    class_names: list[str]
+    store: Store
+    """How they are to be kept."""
+
+    def __post_init__(self) -> None:
+        path = self.members.path
+        if self.store == "index" and not path.is_dir():
+            raise ValueError(
+                f"{path} is an archive, and an index needs files that lie open: unpack it there"
+                f" (tar -xf {path.name}), or set store: arrays in the dataset's entry of config.yaml"
+            )
+        names = (*self.train.names, *self.test.names)
+        if odd := next((name for name in names if name.encode(errors="replace").decode() != name), ""):
+            raise ValueError(f"{path}: the name {odd!a} is no UTF-8; rename the file or folder")
+
+
+def collect(found: Collection[Any], licence: str, *, pixels: int, damaged: Damaged, workers: int) -> Raw:
     """Decode all photographs once and keep them, or where they are.
 
     Raises:
-        ValueError: for damaged ones under `refuse`; for an index of an archive; for names that are no UTF-8.
+        ValueError: for damaged ones under `refuse`.
     """
-    if store == "index" and not members.path.is_dir():
-        raise ValueError(
-            f"{members.path} is an archive, and an index needs files that lie open: unpack it there"
-            f" (tar -xf {members.path.name}), or set store: arrays in the dataset's entry of config.yaml"
-        )
-    if odd := next(
-        (name for name in (*train.names, *test.names) if name.encode(errors="replace").decode() != name), ""
-    ):
-        raise ValueError(f"{members.path}: the name {odd!a} is no UTF-8; rename the file or folder")
+    members, train, test, store = found.members, found.train, found.test, found.store
     (train_part, unread), (test_part, more) = (_part(members, each, pixels, store, workers) for each in (train, test))
     if damaged == "refuse" and (reasons := unread | more):
         first = min(reasons)
@@ -157,7 +166,9 @@ def collect(
             " config.yaml to leave them out"
         )
     passed_over = dict(sorted((train.passed_over + test.passed_over).items()))
-    return Raw(train_part, test_part, class_names, members.describe(), licence, sorted(unread | more), passed_over)
+    return Raw(
+        train_part, test_part, found.class_names, members.describe(), licence, sorted(unread | more), passed_over
+    )
 
 
 def _part(

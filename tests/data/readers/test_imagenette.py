@@ -13,6 +13,7 @@ from PIL import Image
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
+from manyexits.data import prepare
 from manyexits.data import prepared as dataset
 from manyexits.data.readers import imagenette
 
@@ -99,7 +100,7 @@ def test_a_subset_by_name_is_not_asked_of_the_hub(tmp_path):
 def test_an_index_leaves_the_photographs_where_they_are_and_gives_the_same_views(tmp_path):
     tree(tmp_path / "ein Ordner")
     for store in ("arrays", "index"):
-        dataset.prepare(TOLD | {"store": store}, tmp_path / "ein Ordner", False, tmp_path / store)
+        prepare.prepare(TOLD | {"store": store}, tmp_path / "ein Ordner", False, tmp_path / store)
     arrays, index = (dataset.read(tmp_path / store) for store in ("arrays", "index"))
     assert index.train.decoded
     assert not list((tmp_path / "index").rglob("*images*"))
@@ -152,12 +153,12 @@ def test_damaged_photographs_are_left_out_where_that_is_wanted(tmp_path, store):
 def test_what_was_left_out_and_what_is_not_there_is_told(tmp_path):
     damaged = f"{TRAIN[0].rpartition('_')[0]}_9.JPEG"
     tree(tmp_path, {damaged: b"no image"})
-    remarks = dataset.prepare(TOLD | {"damaged": "skip"}, tmp_path, False, tmp_path / "prepared", 2)
+    remarks = prepare.prepare(TOLD | {"damaged": "skip"}, tmp_path, False, tmp_path / "prepared", 2)
     assert remarks == [
         f"1 photographs that cannot be read were left out, the first is {damaged}",
         "imagenette2 has 31 images, the complete dataset 13,394",
     ]
-    assert dataset.prepare(TOLD | {"per_class": [2, 1]}, tmp_path, False, tmp_path / "prepared") == []
+    assert prepare.prepare(TOLD | {"per_class": [2, 1]}, tmp_path, False, tmp_path / "prepared") == []
 
 
 def test_a_photograph_that_must_not_be_read_is_not_left_out(tmp_path, monkeypatch):
@@ -176,7 +177,7 @@ def test_a_photograph_that_must_not_be_read_is_not_left_out(tmp_path, monkeypatc
 def test_preparing_again_in_the_other_form_leaves_nothing_of_the_first(tmp_path):
     tree(tmp_path)
     for store in ("arrays", "index", "arrays"):
-        dataset.prepare(TOLD | {"store": store}, tmp_path, False, tmp_path / "prepared")
+        prepare.prepare(TOLD | {"store": store}, tmp_path, False, tmp_path / "prepared")
         assert dataset.read(tmp_path / "prepared").train.decoded == (store == "index")
 
 
@@ -229,7 +230,7 @@ def real(tmp_path_factory):
 def test_photographs_are_prepared_and_every_class_has_some(real, tmp_path):
     root, archive = real
     told = {"dataset": "im", "source": "imagenette", "classes": 10, "validation": 0.1, "split_seed": 42, "pixels": 64}
-    dataset.prepare(told | {"path": archive, "per_class": [12, 3]}, root, False, tmp_path)
+    prepare.prepare(told | {"path": archive, "per_class": [12, 3]}, root, False, tmp_path)
     data = dataset.read(tmp_path)
     assert data.manifest["per_class"]["test"] == [3] * 10
     assert [a + b for a, b in zip(*(data.manifest["per_class"][p] for p in ("train", "validation")), strict=True)] == (

@@ -4,10 +4,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment, networks
+from manyexits.data import prepare
 from manyexits.data.archives import locate
 from manyexits.files import reading
 from manyexits.study import components
@@ -111,9 +113,9 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
     if not places:
         return Supply(Finding("ok", name, f"from {module.HOME}"), size)
     hub = options.get("hub_id") if plan.study.hub and "per_class" not in options else None
-    lacking = getattr(module, "lacking", None)
     source = f"{module.HOME}, {module.SIZE}"
-    return Supply(_supplied(name, root, places, source, f"{hub}, {module.SIZE}" if hub else None, lacking), size)
+    look = partial(prepare.look, job.settings)
+    return Supply(_supplied(name, root, places, source, f"{hub}, {module.SIZE}" if hub else None, look), size)
 
 
 def weights(plan: Plan, name: str, root: Path) -> Supply:
@@ -133,14 +135,16 @@ def _supplied(
     places: tuple[str, ...],
     source: str,
     hub: str | None,
-    lacking: Callable[[Path], str | None] | None,
+    look: Callable[[Path], None] | None,
 ) -> Finding:
-    """Whether the publisher's files are where they are looked for."""
+    """Whether the publisher's files are where they are looked for, and can be read as far as `look` looks."""
     looked = " or ".join(str(root / place) for place in places)
     try:
         found = locate(root, places)
-        if found is not None and lacking is not None and (reason := lacking(found)):
-            return Finding("missing", name, reason)
+        if found is not None and look is not None:
+            look(found)
+    except ValueError as error:
+        return Finding("missing", name, str(error))
     except OSError as error:
         return Finding("missing", name, f"{looked} cannot be looked at ({error.strerror}); correct its permissions")
     if found is not None:

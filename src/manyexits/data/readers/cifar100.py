@@ -1,5 +1,6 @@
 """CIFAR-100 (Krizhevsky, 2009): the publisher's binary archive, or the hub's copy."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,21 @@ def places(path: str) -> tuple[str, ...]:
     return path, FOLDER
 
 
+def look(found: Path) -> Raw:
+    """The official parts with fine labels, as they are stored.
+
+    Raises:
+        ValueError: when they are damaged, or of another version of the dataset.
+    """
+    members = Members(found)
+    prefix = members.inside("fine_label_names.txt")
+    if members.has(f"{(python := members.inside('meta', 'train'))}meta") and members.has(f"{python}train"):
+        raise ValueError(f"{found} is the Python version of CIFAR-100, which holds pickled objects; get {HOME}")
+    names = members.text(f"{prefix}fine_label_names.txt").split()
+    train, test = (_records(members, f"{prefix}{part}.bin", len(names)) for part in ("train", "test"))
+    return Raw(train, test, names, members.describe(), LICENCE)
+
+
 def load(
     root: Path,
     hub: bool,
@@ -49,16 +65,20 @@ def load(
         return Hub(hub_id, "img", "fine_label", ("train", "test"), absent).small(LICENCE, partial(view, pixels=pixels))
     if found is None:
         raise absent
-    members = Members(found)
-    prefix = members.inside("fine_label_names.txt")
-    if members.has(f"{(python := members.inside('meta', 'train'))}meta") and members.has(f"{python}train"):
-        raise ValueError(f"{found} is the Python version of CIFAR-100, which holds pickled objects; get {HOME}")
-    names = members.text(f"{prefix}fine_label_names.txt").split()
-    train, test = (_records(members, f"{prefix}{part}.bin", len(names), pixels) for part in ("train", "test"))
-    return Raw(train, test, names, members.describe(), LICENCE)
+    stored = look(found)
+    if pixels == SIDE:
+        return stored
+    return replace(stored, train=_scaled(stored.train, pixels), test=_scaled(stored.test, pixels))
 
 
-def _records(members: Members, name: str, classes: int, pixels: int) -> RawPart:
+def _scaled(part: RawPart, pixels: int) -> RawPart:
+    scaled = np.empty((len(part.labels), pixels, pixels, 3), dtype=np.uint8)
+    for place, image in enumerate(np.asarray(part.images)):
+        scaled[place] = view(Image.fromarray(image), pixels)
+    return RawPart(scaled, part.labels)
+
+
+def _records(members: Members, name: str, classes: int) -> RawPart:
     data = np.frombuffer(members.read(name), dtype=np.uint8)
     if len(data) == 0 or len(data) % RECORD:
         raise ValueError(
@@ -72,9 +92,4 @@ def _records(members: Members, name: str, classes: int, pixels: int) -> RawPart:
             " it is damaged, get it again"
         )
     images = records[:, 2:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    if pixels == SIDE:
-        return RawPart(np.ascontiguousarray(images), labels)
-    scaled = np.empty((len(images), pixels, pixels, 3), dtype=np.uint8)
-    for place, image in enumerate(images):
-        scaled[place] = view(Image.fromarray(image), pixels)
-    return RawPart(scaled, labels)
+    return RawPart(np.ascontiguousarray(images), labels)

@@ -9,7 +9,7 @@ from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from manyexits.data.archives import Members, locate, missing
-from manyexits.data.collection import Listed, by_class, collect, composed
+from manyexits.data.collection import Collection, Listed, Store, by_class, collect, composed
 from manyexits.data.raw import Raw
 
 TITLE = "the folder of photographs"
@@ -24,6 +24,33 @@ OWN = True
 def places(path: str) -> tuple[str, ...]:
     """Where it may lie: below data_root, or anywhere if the path is absolute."""
     return (path,)
+
+
+def look(
+    found: Path, *, train: str, store: Store, test: str | None = None, test_share: float | None = None
+) -> Collection[Members]:
+    """What lies there, before a photograph is decoded; options as for `load`.
+
+    Raises:
+        ValueError: when class folders are missing or empty, or the two parts cannot be told apart.
+    """
+    if test and test_share:
+        raise ValueError("test and test_share both tell the test part; remove one of them from the dataset's entry")
+    second = f"{test or 'val'}/"
+    members = Members(found)
+    first = f"{train}/" if train else ""
+    top = members.inside(first) if first else ""
+    first, second = f"{top}{first}", f"{top}{second}"
+    classes = sorted({composed(name) for name in members.folders(first)})
+    if not classes:
+        raise ValueError(f"{found} holds no class folders in {first or 'it'}; {_remedy(members, train)}")
+    if not test_share and not members.folders(second):
+        raise ValueError(f"{found} holds no class folders in {second}; name another as test, or set test_share")
+    if not test_share and normpath(first) == normpath(second):
+        raise ValueError(f"train and test are both {normpath(first)}; name two folders, or set test_share")
+    listed = by_class(members, first, classes)
+    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, second, classes))
+    return Collection(members, *parts, classes, store)
 
 
 def load(
@@ -54,26 +81,11 @@ def load(
     Raises:
         ValueError: when it is missing or damaged.
     """
-    if test and test_share:
-        raise ValueError("test and test_share both tell the test part; remove one of them from the dataset's entry")
-    second = f"{test or 'val'}/"
     found = locate(root, places(path))
     if found is None:
         raise missing(TITLE, root, places(path), HOME)
-    members = Members(found)
-    first = f"{train}/" if train else ""
-    top = members.inside(first) if first else ""
-    first, second = f"{top}{first}", f"{top}{second}"
-    classes = sorted({composed(name) for name in members.folders(first)})
-    if not classes:
-        raise ValueError(f"{found} holds no class folders in {first or 'it'}; {_remedy(members, train)}")
-    if not test_share and not members.folders(second):
-        raise ValueError(f"{found} holds no class folders in {second}; name another as test, or set test_share")
-    if not test_share and normpath(first) == normpath(second):
-        raise ValueError(f"train and test are both {normpath(first)}; name two folders, or set test_share")
-    listed = by_class(members, first, classes)
-    parts = _drawn(listed, test_share) if test_share else (listed, by_class(members, second, classes))
-    return collect(members, *parts, classes, LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    listed = look(found, train=train, store=store, test=test, test_share=test_share)
+    return collect(listed, LICENCE, pixels=pixels, damaged=damaged, workers=workers)
 
 
 def _remedy(members: Members, train: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from manyexits.data.archives import DAMAGE, Members, locate, missing
-from manyexits.data.collection import Listed, by_class, collect
+from manyexits.data.collection import Collection, Listed, Store, by_class, collect
 from manyexits.data.hub import Hub
 from manyexits.data.photographs import SUFFIXES
 from manyexits.data.raw import Raw
@@ -36,27 +36,39 @@ def places(path: str) -> tuple[str, ...]:
     return (path,)
 
 
-def lacking(found: Path) -> str | None:
-    """What the folder lacks before it can be read: a part that is missing or still packed."""
-    found = _top(found)
+def look(found: Path, *, store: Store) -> Collection[Members]:
+    """What lies there, before a photograph is decoded.
+
+    Raises:
+        ValueError: when a part is missing or still packed, or the devkit does not fit.
+    """
+    found = found / Members(found).inside("train/", "val/")  # the folder itself, or one that was unpacked into it
+    _check_parts(found)
+    members = Members(found)
+    words, truth = ({}, []) if locate(found, KITS) is None else _devkit(found)
+    classes = sorted(words) or members.folders("train/")
+    train = by_class(members, "train/", classes)
+    flat = not set(members.folders("val/")) & set(classes)
+    test = _flat(members, truth, classes) if flat else by_class(members, "val/", classes)
+    return Collection(members, train, test, [words.get(wnid, wnid) for wnid in classes], store)
+
+
+def _check_parts(found: Path) -> None:
+    """Refuse a folder that lacks a part, or has it still packed."""
     for part, archive in ARCHIVES.items():
         if (found / part).exists():
             continue
         if (found / archive).exists():
-            return (
+            raise ValueError(
                 f"{found / archive} is still packed; unpack it into {found / part}"
                 " (the training archive holds an archive of its own for each class folder)"
             )
-        return f"{found} holds no folder {part}; it is incomplete, get {archive} and unpack it there"
+        raise ValueError(f"{found} holds no folder {part}; it is incomplete, get {archive} and unpack it there")
     if locate(found, KITS) is None and not _sorted(Members(found)):
         absent = missing("ImageNet's devkit", found, KITS, HOME)
-        return f"{absent}; only it tells the classes of the images in {found / 'val'}, unless they lie in class folders"
-    return None
-
-
-def _top(found: Path) -> Path:
-    """The folder itself, or one inside it that was unpacked into it."""
-    return found / Members(found).inside("train/", "val/")
+        raise ValueError(
+            f"{absent}; only it tells the classes of the images in {found / 'val'}, unless they lie in class folders"
+        )
 
 
 def _sorted(members: Members) -> bool:
@@ -89,22 +101,13 @@ def load(
     """
     found = locate(root, places(path))
     absent = missing(TITLE, root, [f"{path}/train", f"{path}/val", f"{path}/{DEVKIT}.tar.gz"], HOME)
-    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    keep = partial(collect, licence=LICENCE, pixels=pixels, damaged=damaged, workers=workers)
     if found is None and hub:
         copy = Hub(hub_id, "image", "label", ("train", "validation"), absent)
-        return keep(copy, copy.train, copy.test, copy.class_names)
+        return keep(Collection(copy, copy.train, copy.test, copy.class_names, store))
     if found is None:
         raise absent
-    if reason := lacking(found):
-        raise ValueError(reason)
-    found = _top(found)
-    members = Members(found)
-    words, truth = ({}, []) if locate(found, KITS) is None else _devkit(found)
-    classes = sorted(words) or members.folders("train/")
-    train = by_class(members, "train/", classes)
-    flat = not set(members.folders("val/")) & set(classes)
-    test = _flat(members, truth, classes) if flat else by_class(members, "val/", classes)
-    return keep(members, train, test, [words.get(wnid, wnid) for wnid in classes])
+    return keep(look(found, store=store))
 
 
 def _devkit(found: Path) -> tuple[dict[str, str], list[str]]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from manyexits.data.archives import Members, locate, missing
-from manyexits.data.collection import by_class, collect
+from manyexits.data.collection import Collection, Store, by_class, collect
 from manyexits.data.hub import Hub
 from manyexits.data.raw import Raw
 
@@ -37,6 +37,23 @@ CLASSES = {
 def places(path: str) -> tuple[str, ...]:
     """Where it may lie below data_root."""
     return tuple(dict.fromkeys([path, path.removesuffix(".tgz").removesuffix(".tar.gz")]))
+
+
+def look(found: Path, *, store: Store, per_class: list[int] | None = None) -> Collection[Members]:
+    """What lies there, before a photograph is decoded.
+
+    Raises:
+        ValueError: when it is incomplete, or per_class asks for more than there are.
+    """
+    members = Members(found)
+    top = members.inside("train/", "val/")
+    train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
+    if per_class:
+        try:
+            train, test = train.first(per_class[0]), test.first(per_class[1])
+        except ValueError as error:
+            raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
+    return Collection(members, train, test, list(CLASSES.values()), store)
 
 
 def load(
@@ -68,20 +85,12 @@ def load(
     """
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
-    keep = partial(collect, licence=LICENCE, pixels=pixels, store=store, damaged=damaged, workers=workers)
+    keep = partial(collect, licence=LICENCE, pixels=pixels, damaged=damaged, workers=workers)
     if found is None and hub and per_class:
         raise ValueError(f"{absent}; the hub's copy has no photographs by name, which per_class stands on")
     if found is None and hub:
         copy = Hub(hub_id, "image", "label", ("train", "validation"), absent, hub_form)
-        return keep(copy, copy.train, copy.test, copy.class_names)
+        return keep(Collection(copy, copy.train, copy.test, copy.class_names, store))
     if found is None:
         raise absent
-    members = Members(found)
-    top = members.inside("train/", "val/")
-    train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
-    if per_class:
-        try:
-            train, test = train.first(per_class[0]), test.first(per_class[1])
-        except ValueError as error:
-            raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
-    return keep(members, train, test, list(CLASSES.values()))
+    return keep(look(found, store=store, per_class=per_class))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from manyexits.data.archives import Members, locate, missing
+from manyexits.data.collection import Collection, Listed
 from manyexits.data.hub import Hub
 from manyexits.data.raw import Raw, RawPart
 
@@ -24,6 +25,29 @@ SIDE = 64
 def places(path: str) -> tuple[str, ...]:
     """Where it may lie below data_root."""
     return path, FOLDER
+
+
+def look(found: Path) -> Collection[Members]:
+    """What lies there, before an image is decoded.
+
+    Raises:
+        ValueError: when it is incomplete, or its lists contradict one another.
+    """
+    members = Members(found)
+    prefix = members.inside("train/", "val/")
+    names = members.names()
+    images = [name for name in names if name.startswith(f"{prefix}train/") and name.endswith(".JPEG")]
+    train_labelled = [(name, name.removeprefix(f"{prefix}train/").split("/")[0]) for name in images]
+    listed = members.has(f"{prefix}wnids.txt")
+    found_classes = members.text(f"{prefix}wnids.txt").split() if listed else {wnid for _, wnid in train_labelled}
+    classes = sorted(found_classes)
+    number = {wnid: index for index, wnid in enumerate(classes)}
+    told = members.text(f"{prefix}words.txt").splitlines() if members.has(f"{prefix}words.txt") else []
+    words = dict(line.split("\t", 1) for line in told if "\t" in line)
+    held_out = _held_out(members, names, prefix, classes)
+    _check_complete(members, names, prefix, {name for name, _ in held_out})
+    train, test = (_numbered(members, labelled, number) for labelled in (train_labelled, held_out))
+    return Collection(members, train, test, [words.get(wnid, wnid) for wnid in classes], "arrays")
 
 
 def load(
@@ -45,26 +69,9 @@ def load(
         return Hub(hub_id, "image", "label", ("train", "valid"), absent).small(LICENCE)
     if found is None:
         raise absent
-    members = Members(found)
-    prefix = members.inside("train/", "val/")
-    names = members.names()
-    train = [name for name in names if name.startswith(f"{prefix}train/") and name.endswith(".JPEG")]
-    train_labelled = [(name, name.removeprefix(f"{prefix}train/").split("/")[0]) for name in train]
-    listed = members.has(f"{prefix}wnids.txt")
-    found_classes = members.text(f"{prefix}wnids.txt").split() if listed else {wnid for _, wnid in train_labelled}
-    classes = sorted(found_classes)
-    number = {wnid: index for index, wnid in enumerate(classes)}
-    told = members.text(f"{prefix}words.txt").splitlines() if members.has(f"{prefix}words.txt") else []
-    words = dict(line.split("\t", 1) for line in told if "\t" in line)
-    held_out = _held_out(members, names, prefix, classes)
-    _check_complete(members, names, prefix, {name for name, _ in held_out})
-    return Raw(
-        _read(members, train_labelled, number),
-        _read(members, held_out, number),
-        [words.get(wnid, wnid) for wnid in classes],
-        members.describe(),
-        LICENCE,
-    )
+    listed = look(found)
+    train, test = (_read(listed.members, part) for part in (listed.train, listed.test))
+    return Raw(train, test, listed.class_names, listed.members.describe(), LICENCE)
 
 
 def _held_out(members: Members, names: list[str], prefix: str, classes: list[str]) -> list[tuple[str, str]]:
@@ -107,14 +114,18 @@ def _check_complete(members: Members, names: list[str], prefix: str, annotated: 
             )
 
 
-def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> RawPart:
+def _numbered(members: Members, labelled: list[tuple[str, str]], number: dict[str, int]) -> Listed:
     for name, wnid in labelled:
         if wnid not in number:
             raise ValueError(f"{members.path}: {name} is of class {wnid}, which wnids.txt does not list; get it again")
     if not labelled:
         raise ValueError(f"{members.path} holds no images; get it again")
-    images = np.empty((len(labelled), SIDE, SIDE, 3), dtype=np.uint8)
-    for index, (name, _) in enumerate(labelled):
+    return Listed([name for name, _ in labelled], np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))
+
+
+def _read(members: Members, listed: Listed) -> RawPart:
+    images = np.empty((len(listed.names), SIDE, SIDE, 3), dtype=np.uint8)
+    for index, name in enumerate(listed.names):
         image = members.image(name)
         if image.shape != (SIDE, SIDE, 3):
             raise ValueError(
@@ -122,4 +133,4 @@ def _read(members: Members, labelled: list[tuple[str, str]], number: dict[str, i
                 " get it again"
             )
         images[index] = image
-    return RawPart(images, np.array([number[wnid] for _, wnid in labelled], dtype=np.int64))
+    return RawPart(images, listed.labels)

@@ -1,0 +1,223 @@
+"""Preparing a dataset: read as its publisher ships it, checked, split, and written to the folder that `prepared.read`
+maps into memory."""
+
+import csv
+import hashlib
+import inspect
+import io
+import os
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from manyexits.data import splits
+from manyexits.data.images import Files, Labels
+from manyexits.data.prepared import INDEX
+from manyexits.data.raw import Raw, RawPart
+from manyexits.files import atomic
+from manyexits.files.provenance import sha256
+from manyexits.study import components
+
+
+def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, workers: int = 1) -> list[str]:
+    """Read a dataset as its publisher ships it, check it, and write the prepared folder.
+
+    Args:
+        settings: the dataset's entry in config.yaml.
+        root: folder of the publishers' files.
+        hub: whether what is not there may be fetched.
+        folder: to be written.
+        workers: threads that decode photographs.
+
+    Returns:
+        What a person should know of it, a sentence each.
+
+    Raises:
+        ValueError: when it is missing, damaged, or not what the configuration says.
+    """
+    module, options = _reader(settings)
+    raw = module.load(root, hub, workers, **options)
+    remarks = write(raw, settings, folder, apart=getattr(module, "OWN", False) and settings.get("shared") != "keep")
+    found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped
+    if raw.passed_over:
+        counted = ", ".join(f"{n:,} {suffix}" for suffix, n in raw.passed_over.items())
+        remarks.append(f"files that are no photographs by their suffix were passed over: {counted}")
+    if skipped:
+        remarks.append(f"{len(skipped)} photographs that cannot be read were left out, the first is {skipped[0]}")
+    if module.IMAGES and found + len(skipped) < module.IMAGES and not options.get("per_class"):
+        remarks.append(f"{raw.source} has {found + len(skipped):,} images, the complete dataset {module.IMAGES:,}")
+    return remarks
+
+
+def look(settings: dict[str, Any], found: Path) -> None:
+    """See that `prepare` would read what lies there, as far as it shows before an image is decoded.
+
+    Args:
+        settings: the dataset's entry in config.yaml.
+        found: its file or folder.
+
+    Raises:
+        ValueError: what `prepare` would say.
+    """
+    module, options = _reader(settings)
+    if not hasattr(module, "look"):
+        return
+    taken = inspect.signature(module.look).parameters
+    labelled = module.look(found, **{name: value for name, value in options.items() if name in taken})
+    train, _, _ = _understood(labelled, str(found), settings)
+    splits.split(train, settings["validation"], settings["split_seed"])
+
+
+def _reader(settings: dict[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
+    """Who reads a dataset, and what an entry of config.yaml tells it."""
+    known = components.options("readers", settings["source"]).model_fields
+    options = {key: value for key, value in settings.items() if key in known}
+    return components.module("readers", settings["source"]), options
+
+
+def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False) -> list[str]:
+    """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
+
+    Args:
+        raw: as it came.
+        settings: the dataset's entry.
+        folder: to be written.
+        apart: whether no image may lie in two splits: copies within the training part are kept together, and one in
+            the test part is refused. Else the split is drawn as the authors do, and what it shares is told.
+
+    Returns:
+        What a person should know of images that lie in two splits, or would have.
+
+    Raises:
+        ValueError: when its labels are not those of the settings, or it cannot be split, or the training and the test
+            part share images that they may not.
+    """
+    of_train, of_test, class_names = _understood(raw, raw.source, settings)
+    parts = replace(raw.train, labels=of_train), replace(raw.test, labels=of_test)
+    raw = replace(raw, train=parts[0], test=parts[1], class_names=class_names)
+    train, validation, remarks = splits.drawn(raw, settings, apart)
+    shared = splits.in_two_splits(raw, train, validation)
+    if shared and apart:
+        raise ValueError(
+            f"{raw.source}: {shared}; keep each in one of them, or set shared: keep in the dataset's entry of"
+            " config.yaml"
+        )
+    (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
+    files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
+    how = "stratified by class" if settings.get("scores") is None else "at random"
+    atomic.write_json(
+        folder / "splits.json",
+        {
+            "rule": f"validation: a share of the training part, {how} (scikit-learn's train_test_split)",
+            "share": settings["validation"],
+            "seed": settings["split_seed"],
+            "sha256_of": "the indices as little-endian int64",
+            "train": {"n": len(train), "sha256": _checksum(train), "indices": train.tolist()},
+            "validation": {"n": len(validation), "sha256": _checksum(validation), "indices": validation.tolist()},
+        },
+    )
+    mean, std = raw.train.statistics(train)
+    labels = {"train": raw.train.labels[train], "validation": raw.train.labels[validation], "test": raw.test.labels}
+    atomic.write_json(
+        folder / "manifest.json",
+        {
+            "dataset": settings["dataset"],
+            "source": raw.source,
+            "licence": raw.licence,
+            "settings": settings,
+            "shape": list(raw.train.images.shape[1:]),
+            "n": {key: len(value) for key, value in labels.items()},
+            "class_names": raw.class_names,
+            "skipped": raw.skipped,
+            **({"passed_over": raw.passed_over} if raw.passed_over else {}),
+            **({"in_two_splits": shared} if shared else {}),
+            "per_class": {key: _per_class(value, len(raw.class_names)) for key, value in labels.items()},
+            "mean": settings.get("mean") or mean.tolist(),
+            "std": settings.get("std") or std.tolist(),
+            "photographs_sha256": {part: getattr(raw, part).sha256 for part in ("train", "test")},
+            "files_sha256": {file: sha256(folder / file) for file in [*files, "splits.json"]},
+        },
+    )
+    listed = [*files, "splits.json", "manifest.json"]
+    atomic.write_text(folder / "SHA256SUMS", "".join(f"{sha256(folder / file)}  {file}\n" for file in listed))
+    return remarks + ([f"{shared}; a network is tested on what it has seen"] if shared else [])
+
+
+def _understood(labelled: Any, source: str, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels of the training and of the test part as the settings mean them, and names of the classes.
+
+    Args:
+        labelled: what has `train.labels`, `test.labels` and `class_names`.
+        source: what a person calls it.
+        settings: the dataset's entry.
+
+    Raises:
+        ValueError: for classes or scores that are not those of the settings.
+    """
+    name, parts = settings["dataset"], (labelled.train.labels, labelled.test.labels)
+    if settings.get("scores") is not None:
+        train, test = (_scores(part, name, source, *settings["scores"]) for part in parts)
+        return train, test, []
+    found, tested = (len(np.unique(part)) for part in parts)
+    names = labelled.class_names
+    if not found == settings["classes"] == len(names):
+        raise ValueError(
+            f"datasets.{name}.classes is {settings['classes']}, but {source} has training images of"
+            f" {found} classes and {len(names)} class names; correct the key or get the complete dataset"
+        )
+    if tested != found:
+        raise ValueError(
+            f"{source} has training images of {found} classes, but test images of {tested}; get the complete dataset"
+        )
+    return *parts, names
+
+
+def _scores(labels: Labels, name: str, source: str, low: float, high: float) -> Labels:
+    """Labels that are scores; numbers of classes count as such."""
+    scores = labels.astype(np.float64)
+    outside = scores[~((scores >= low) & (scores <= high))]  # a score that is no number, too
+    if len(outside):
+        raise ValueError(
+            f"datasets.{name}.scores is [{low:g}, {high:g}], but {source} has {len(outside)} other labels, the"
+            f" first is {outside[0]:g}; correct the key or get the dataset again"
+        )
+    return scores
+
+
+def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
+    """Write the training or test part; the names of its files below the prepared folder."""
+    for other in ("images.npy", "files.csv"):  # of an earlier preparation, that may have had the other form
+        (folder / f"{name}_{other}").unlink(missing_ok=True)
+    atomic.write(folder / f"{name}_labels.npy", partial(_save, array=part.labels))
+    if isinstance(part.images, Files):
+        rows = zip(map(os.fsdecode, part.images.names), *part.images.sizes.T.tolist(), strict=True)
+        table = io.StringIO(newline="")
+        plain, quoted = (
+            csv.writer(table, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+        plain.writerow(INDEX)
+        for row in rows:  # csv sees no need to quote a carriage return, and then reads it as the end of a row
+            (quoted if "\r" in row[0] else plain).writerow(row)
+        atomic.write_text(folder / f"{name}_files.csv", table.getvalue())
+        atomic.write_text(folder / "root.txt", str(part.images.root))  # no manifest names it: it is this machine's
+        return [f"arrays/{name}_labels.npy", f"arrays/{name}_files.csv"]
+    atomic.write(folder / f"{name}_images.npy", partial(_save, array=part.images))
+    return [f"arrays/{name}_images.npy", f"arrays/{name}_labels.npy"]
+
+
+def _save(file: BinaryIO, array: np.ndarray) -> None:
+    np.save(file, array)
+
+
+def _checksum(indices: np.ndarray) -> str:
+    return hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
+
+
+def _per_class(labels: np.ndarray, classes: int) -> list[int]:
+    counts = Counter(labels.tolist())
+    return [counts[index] for index in range(classes)]
