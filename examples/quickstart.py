@@ -11,7 +11,7 @@ import torch
 
 from manyexits.batches import augment
 from manyexits.batches.views import blanks
-from manyexits.data import prepared
+from manyexits.data import prepare, prepared
 from manyexits.exits.policies import Policy
 from manyexits.models import build
 
@@ -27,7 +27,7 @@ def main() -> None:
     """Train for five epochs and compare early answers with the last exit's."""
     with tempfile.TemporaryDirectory() as folder:
         told = {"dataset": "digits", "source": "digits", "classes": 10, "validation": 0.2, "split_seed": 42}
-        prepared.prepare(told, Path("datasets"), False, Path(folder))
+        prepare.prepare(told, Path("datasets"), False, Path(folder))
         data = prepared.read(Path(folder))
         model = build.network(SETTINGS, blanks(data), seed=1)
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -16,14 +16,7 @@ PEOPLES = (cli.doctor, cli.gather, cli.report, cli.schema, cli.settings, cli.unl
 def test_rules_verbs_and_versions_have_the_same_names(root):
     text = "".join(path.read_text() for path in sorted((root / "workflow/rules").glob("*.smk")))
     rules = set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
-    verbs = {function.__name__ for function in cli.VERBS} - {
-        "doctor",
-        "settings",
-        "schema",
-        "gather",
-        "report",
-        "unlock",
-    }
+    verbs = {function.__name__ for function in cli.VERBS if function not in PEOPLES}
     assert rules == verbs == set(VERSIONS)
     called = re.findall(r'"manyexits (\w+) ', text)
     assert sorted(called) == sorted(rules)
@@ -60,3 +53,12 @@ def test_a_missing_input_is_one_sentence_with_its_name(tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("manyexits calibrate: ")
     assert "nothing" in line
+
+
+def test_no_message_holds_what_a_terminal_would_act_upon(tmp_path, capsys):
+    settings = '{"protocols": ["shared"], "criteria": ["confidence"], "budgets": [0.5], "task": {"classes": 3}}'
+    names = ["--predictions", "\x1b[31mgrün\n.safetensors", "--costs", "\x1b[2J", "--output", str(tmp_path / "out")]
+    assert cli.main(["calibrate", "--settings", settings, *names]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert r"\x1b[" in line

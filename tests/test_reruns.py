@@ -12,7 +12,10 @@ import yaml
 from conftest import SMALL
 from test_dag import stats
 
+from manyexits import cli
+from manyexits.files.digests import canonical
 from manyexits.study import resolve
+from manyexits.study.plan import load
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("study")  # one worker runs the study for all of these tests
@@ -63,6 +66,23 @@ def rerun(finished: Path, tmp_path: Path, overlay: dict) -> dict[str, int]:
 def test_a_second_call_has_nothing_to_do(finished):
     done = snakemake(finished, "-c2", "all")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_rows_of_another_recipe_make_no_table(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(finished)
+    job = load(STUDY).job("table", name="table1")
+    told = canonical(job.settings)
+    files = list(job.reads["rows"])
+    place = files.index("results/runs/small/joint/s1/rows.csv")
+    slower = Path("results/runs/other/joint/s1/rows.csv").read_text()
+    (tmp_path / "rows.csv").write_text(slower.replace("other,", "small,"))
+    foreign = [*files[:place], str(tmp_path / "rows.csv"), *files[place + 1 :]]
+    output = str(tmp_path / "table1.csv")
+    assert cli.main(["table", "--settings", told, "--inputs", *foreign, "--output", output]) == 2
+    assert "rows.csv was made by other settings" in capsys.readouterr().err
+    assert not Path(output).exists()
+    assert not cli.main(["table", "--settings", told, "--inputs", *files, "--output", output])
+    assert Path(output).read_text() == Path("results/tables/table1.csv").read_text()
 
 
 UNRELATED = {

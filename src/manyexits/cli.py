@@ -20,6 +20,7 @@ from manyexits.commands.arguments import (
     path,
 )
 from manyexits.commands.verbs import doctor, gather, report, schema, settings, unlock
+from manyexits.files.printable import printable
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             launch.tell(error)
         else:
-            print(f"manyexits {chosen.verb}: {error}", file=sys.stderr)
+            print(f"manyexits {chosen.verb}: {printable(str(error))}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
 
@@ -59,7 +60,7 @@ def prepare(chosen: argparse.Namespace) -> None:
     from manyexits.data import prepare
 
     for remark in prepare.prepare(chosen.settings, chosen.data_root, chosen.hub, chosen.output, chosen.workers):
-        print(f"manyexits prepare: {remark}", file=sys.stderr)
+        print(f"manyexits prepare: {printable(remark)}", file=sys.stderr)
 
 
 def weights(chosen: argparse.Namespace) -> None:
@@ -214,7 +215,7 @@ def calibrate(chosen: argparse.Namespace) -> None:
 def evaluate(chosen: argparse.Namespace) -> None:
     """tidy rows of one run"""
     from manyexits.exits import costs, criteria, evaluate, predict, task, thresholds
-    from manyexits.files import made, rows
+    from manyexits.files import digests, made, rows
 
     settings, counted = chosen.settings, costs.read(chosen.costs)
     asked, of_exits = task.of(settings["task"]), counted.of_exits
@@ -225,7 +226,8 @@ def evaluate(chosen: argparse.Namespace) -> None:
     by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits))
     validation, test = (by_split[name] for name in predict.SPLITS)
     found = evaluate.evaluate(thresholds.told(chosen_cells), asked, scans, validation, test, of_exits, counted.backbone)
-    rows.write(chosen.output, [settings["identity"] | row for row in found])
+    told = [settings["identity"] | row for row in found]
+    rows.write(chosen.output, told, rows.COLUMNS, digests.whose(settings))
 
 
 def analyse(chosen: argparse.Namespace) -> None:
@@ -243,7 +245,7 @@ def analyse(chosen: argparse.Namespace) -> None:
         raise ValueError(f"--weights: the settings name {len(settings['runs'])} runs, not {len(chosen.weights)}")
     data = prepared.read(chosen.data, chosen.workers)
     models, inputs = [], {"manifest": manifest}
-    expected = settings.get("made_from", {}).get("models") or [None] * len(chosen.weights)
+    expected = made.each(settings, "models", chosen.weights)
     for run, weights, digest in zip(settings["runs"], chosen.weights, expected, strict=True):
         model = build.network(settings["network"], blanks(data), seed=0)
         by = network.load_weights(weights, model)
@@ -255,7 +257,8 @@ def analyse(chosen: argparse.Namespace) -> None:
     by = made.by(settings, **inputs)
     found = module.analyse(models, data, **settings["options"])
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
-    rows.write(chosen.output, [identity | row for row in found], ("experiment", "variant", *module.COLUMNS))
+    columns = ("experiment", "variant", *module.COLUMNS)
+    rows.write(chosen.output, [identity | row for row in found], columns, by.settings)
     atomic.write_json(chosen.output.with_suffix(".json"), provenance.record(settings, by.inputs))
 
 

@@ -1,5 +1,7 @@
 """Tidy rows survive the way through a CSV file unchanged."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from manyexits.analysis.mode_connectivity import COLUMNS
 from manyexits.artefacts import frames
 from manyexits.artefacts.tables import mode_connectivity, table1
 from manyexits.files import rows
+from manyexits.files.made import each
 
 IDENTITY = {
     "experiment": "small",
@@ -116,6 +119,39 @@ def test_an_experiment_that_is_not_drawn_is_refused(tmp_path, what, foreign):
     assert len(frames.read(module, [tmp_path / "own.csv"], [small])) == 1
     with pytest.raises(ValueError, match=r"--inputs: there are rows of '(other|small\.v)', which is not drawn"):
         frames.read(module, [tmp_path / "own.csv", tmp_path / "other.csv"], [small])
+
+
+OURS, OTHERS = "0123456789abcdef", "fedcba9876543210"
+
+
+@pytest.mark.parametrize("what", ["rows", "mode_connectivity"])
+def test_rows_that_other_settings_made_are_refused(tmp_path, what):
+    module = {"rows": table1, "mode_connectivity": mode_connectivity}[what]
+    columns = rows.COLUMNS if what == "rows" else ("experiment", "variant", *COLUMNS)
+    small = {key: IDENTITY[key] for key in ("experiment", "variant")}
+    values = {"metric": "accuracy"} | IDENTITY
+    made = [{key: value for key, value in values.items() if key in columns} | {"value": value} for value in (0.5, 1.0)]
+    for name, by in (("ours", OURS), ("others", OTHERS), ("older", None)):
+        rows.write(tmp_path / f"{name}.csv", made, columns, by)
+    header, *lines = (tmp_path / "ours.csv").read_text().splitlines()
+    (tmp_path / "mixed.csv").write_text("\n".join([header, lines[0], lines[1].replace(OURS, OTHERS)]))
+    for name, expected in (("ours", OURS), ("older", OURS), ("others", None), ("others", OTHERS)):
+        frame = frames.read(module, [tmp_path / f"{name}.csv"], [small], [expected])
+        assert list(frame.columns) == list(columns)
+        assert frame["value"].tolist() == [0.5, 1]
+    for name in ("others", "mixed"):
+        with pytest.raises(ValueError, match=rf"{name}\.csv was made by other settings \({OTHERS}\) than .*\({OURS}\)"):
+            frames.read(module, [tmp_path / f"{name}.csv"], [small], [OURS])
+
+
+def test_as_many_files_are_given_as_the_settings_name():
+    settings = {"made_from": {"rows": [OURS, OTHERS]}}
+    paths = [Path("a.csv"), Path("b.csv"), Path("c.csv")]
+    assert each(settings, "rows", paths[:2]) == [OURS, OTHERS]
+    assert each({}, "rows", paths) == [None, None, None]
+    for given in (paths, paths[:1], []):
+        with pytest.raises(ValueError, match=rf"made_from\.rows names 2 files, but {len(given)} are given; give those"):
+            each(settings, "rows", given)
 
 
 def test_a_file_without_rows_has_its_columns(tmp_path):

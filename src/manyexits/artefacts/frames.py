@@ -1,11 +1,13 @@
 """What tables and figures share: reading the rows that they draw, and means over seeds."""
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from manyexits.files import rows
+from manyexits.files import made, rows
 from manyexits.files.reading import reading
 from manyexits.study import components
 
@@ -20,7 +22,9 @@ MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 10
 """Metric -> how people read it."""
 
 
-def read(module: Any, paths: list[Path], drawn: list[dict[str, Any]]) -> pd.DataFrame:
+def read(
+    module: Any, paths: list[Path], drawn: list[dict[str, Any]], made_by: Sequence[str | None] = ()
+) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
     Args:
@@ -28,12 +32,13 @@ def read(module: Any, paths: list[Path], drawn: list[dict[str, Any]]) -> pd.Data
             the POINTS of sweeps that it draws.
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
+        made_by: digest of the settings that made each of the files, as far as that is known.
 
     Raises:
-        ValueError: when a file is damaged, has other columns than this version writes, repeats another, or is of an
-            experiment that is not drawn.
+        ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
+            repeats another, or is of an experiment that is not drawn.
     """
-    frame = _rows(module, paths) if module.READS == "rows" else _analysis(module, paths)
+    frame = (_rows if module.READS == "rows" else _analysis)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
         values = frame[column].dropna()
         if not (values.mod(1).eq(0) & values.abs().lt(2**53)).all():
@@ -45,22 +50,27 @@ def read(module: Any, paths: list[Path], drawn: list[dict[str, Any]]) -> pd.Data
     return frame
 
 
-def _rows(module: Any, paths: list[Path]) -> pd.DataFrame:
-    return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)))
+def _rows(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
+    return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)), made_by)
 
 
-def _analysis(module: Any, paths: list[Path]) -> pd.DataFrame:
+def _analysis(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
     columns = [*NAMES, *components.constant("analysis", module.READS, "COLUMNS", ())]
-    text = [*NAMES, *components.constant("analysis", module.READS, "TEXT", ())]
+    text = [*NAMES, *components.constant("analysis", module.READS, "TEXT", ()), rows.MADE_BY]
     frames = []
-    for path in paths:
+    for path, expected in zip_longest(paths, made_by):
         with reading(path, "file of an analysis"):
             frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=[""])
+            makers: list[str] = []
+            if frame.columns[-1] == rows.MADE_BY:
+                makers = list(frame.pop(rows.MADE_BY).dropna().unique())
             if list(frame.columns) != columns:
                 raise ValueError("it has other columns than this version writes")
             for column in frame.columns.difference(text):
                 if frame[column].dtype.kind not in "iuf":
                     raise ValueError(f"{column} is no number; a column of text stands in the analysis's TEXT")
+        for maker in makers:
+            made.by_digest(path, maker, expected)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna({"experiment": "", "variant": ""})
 

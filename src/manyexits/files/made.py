@@ -1,6 +1,7 @@
 """Whose a file is: what a stage writes says by which settings it was made and from which files, and what a stage reads
 must have been made by the settings that its own name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,28 @@ def by_settings(path: Path, found: Made | None, expected: str | None) -> None:
     Raises:
         ValueError: names the file and both digests.
     """
-    if found is not None and expected is not None and found.settings != expected:
+    by_digest(path, None if found is None else found.settings, expected)
+
+
+def by_digest(path: Path, found: str | None, expected: str | None) -> None:
+    """The same of a file that says by which settings it was made, and not from which files."""
+    if found is not None and expected is not None and found != expected:
         raise ValueError(
-            f"{path} was made by other settings ({found.settings}) than those that are asked for ({expected});"
+            f"{path} was made by other settings ({found}) than those that are asked for ({expected});"
             " let the workflow make it again"
         )
+
+
+def each(settings: dict[str, Any], name: str, paths: Sequence[Path]) -> Sequence[str | None]:
+    """Digests that several files of one input should be of, in their order; None for each where nobody said.
+
+    Raises:
+        ValueError: when there are more of one than of the other.
+    """
+    expected = settings.get("made_from", {}).get(name, [None] * len(paths))
+    if len(expected) != len(paths):
+        raise ValueError(f"made_from.{name} names {len(expected)} files, but {len(paths)} are given; give those")
+    return expected
 
 
 def same(first: Path, one: Made | None, second: Path, other: Made | None, name: str) -> None:

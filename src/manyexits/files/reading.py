@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from manyexits.files.printable import printable
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -40,12 +42,13 @@ def reading(path: Path, what: str, remedy: str = AGAIN) -> Iterator[None]:
 
 def sentence(error: Exception) -> str:
     """What an error says, in one line; of pydantic's the first, with the key."""
+    said = str(error)
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         said = "is missing" if first["type"] == "missing" else f"{first['msg'].removeprefix('Value error, ')}"
-        return f"{key}: {said}" if key else said
-    return " ".join(str(error).split())
+        said = f"{key}: {said}" if key else said
+    return printable(" ".join(said.split()))
 
 
 def text(path: Path, remedy: str = AGAIN) -> str:

@@ -4,10 +4,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from manyexits.files import atomic
+from manyexits.files import atomic, made
 from manyexits.files.reading import reading
 
 AGAIN = "remove it and evaluate the run again"
@@ -31,6 +32,10 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+MADE_BY = "made_by"
+"""Last column of what a stage writes: the digest of its settings, the same in every row. Files of earlier versions, and
+those that nobody's settings made, lack it."""
+
 HISTORY = ("phase", "epoch", "samples", "flops", "lr", "exit", "train_loss", "loss")
 """One row per epoch and exit; behind these the task's gain, `accuracy` of classes. samples and flops are cumulative
 over the phases of a run; loss and gain are the validation split's; train_loss is empty for an exit that takes no part
@@ -53,8 +58,12 @@ def to_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
     return buffer.getvalue()
 
 
-def write(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> None:
-    """Write rows as a CSV file, whole or not at all."""
+def write(
+    path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS, made_by: str | None = None
+) -> None:
+    """Write rows as a CSV file, whole or not at all; `made_by` is the digest of the settings that made them."""
+    if made_by is not None:
+        rows, columns = [{**row, MADE_BY: made_by} for row in rows], (*columns, MADE_BY)
     atomic.write_text(path, to_csv(rows, columns))
 
 
@@ -74,35 +83,51 @@ class Wanted:
     """Protocols whose points of a sweep are kept; None: all."""
 
 
-def read(paths: list[Path], wanted: Wanted = Wanted()) -> Any:
+def _table(path: Path, made_by: str | None) -> Any:
+    """One file as an Arrow table of the columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow
+
+    types = {column: pa.string() if column in (*TEXT, MADE_BY) else pa.float64() for column in (*COLUMNS, MADE_BY)}
+    types["seed"] = pa.int64()
+    makers: list[str | None] = []
+    with reading(path, "file of rows", AGAIN):
+        table = arrow.read_csv(
+            str(path),
+            arrow.ReadOptions(use_threads=False),
+            convert_options=arrow.ConvertOptions(column_types=types, null_values=[""], check_utf8=True),
+        )
+        if table.column_names[-1] == MADE_BY:
+            makers, table = pc.unique(table[MADE_BY]).to_pylist(), table.drop_columns([MADE_BY])
+        if tuple(table.column_names) != COLUMNS:
+            raise ValueError("it has other columns than this version writes")
+        if table["seed"].null_count:
+            raise ValueError("a row has no seed")
+    for maker in makers:
+        made.by_digest(path, maker, made_by)
+    return table
+
+
+def read(paths: list[Path], wanted: Wanted = Wanted(), made_by: Sequence[str | None] = ()) -> Any:
     """Rows of several files as one DataFrame, text as categories.
 
     Args:
         paths: of the files.
         wanted: rows.
+        made_by: digest of the settings that made each of the files, as far as that is known.
 
     Raises:
-        ValueError: when a file is damaged or has other columns, or two of them begin with the same run.
+        ValueError: when a file is damaged, has other columns or was made by other settings, or two of them begin with
+            the same run.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow import csv as arrow
 
-    types = {column: pa.string() if column in TEXT else pa.float64() for column in COLUMNS}
-    types["seed"] = pa.int64()
-    how = {
-        "read_options": arrow.ReadOptions(use_threads=False),
-        "convert_options": arrow.ConvertOptions(column_types=types, null_values=[""], check_utf8=True),
-    }
     read, tables = [], []
     files: dict[tuple[Any, ...], Path] = {}
-    for path in paths:
-        with reading(path, "file of rows", AGAIN):
-            table = arrow.read_csv(str(path), **how)
-            if tuple(table.column_names) != COLUMNS:
-                raise ValueError("it has other columns than this version writes")
-            if table["seed"].null_count:
-                raise ValueError("a row has no seed")
+    for path, expected in zip_longest(paths, made_by):
+        table = _table(path, expected)
         for run in zip(*table.select(IDENTITY).slice(0, 1).to_pydict().values(), strict=True):
             if run in files:
                 raise ValueError(f"{files[run]} and {path} hold rows of one run, which would count twice; name one")

@@ -328,6 +328,7 @@ class Jobs:
             "protocols": self.study.protocols,
             "options": self.runs.artefact(kind, name).options,
             "source": components.source(kind, component),
+            "made_from": {"rows": [job.whose for job in jobs]},
         }
         files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
         return Draft(told, {"rows": [job.writes[0] for job in jobs]}, self._made(kind, *files))

@@ -7,6 +7,7 @@ from typing import Any
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures import _style
 from manyexits.files import atomic
+from manyexits.files.made import each
 from manyexits.study import components
 
 
@@ -17,7 +18,8 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """
     module = components.module("figures", settings["name"])
     with _style.style():
-        made = module.figure(frames.read(module, inputs, settings["experiments"]), settings, **settings["options"])
+        frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs))
+        made = module.figure(frame, settings, **settings["options"])
         made.draw_without_rendering()  # places all panels once, and not anew for each file
         made.set_layout_engine("none")
         without_date: dict[str, dict[str, Any]] = {

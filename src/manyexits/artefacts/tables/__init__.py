@@ -13,6 +13,7 @@ import pandas as pd
 
 from manyexits.artefacts import frames
 from manyexits.files import atomic
+from manyexits.files.made import each
 from manyexits.study import components
 
 STYLE = (
@@ -64,7 +65,8 @@ def _latex(cells: pd.DataFrame) -> str:
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
     module = components.module("tables", settings["name"])
-    made = module.table(frames.read(module, inputs, settings["experiments"]), settings, **settings["options"])
+    frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs))
+    made = module.table(frame, settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex())
     atomic.write_text(output.with_suffix(".html"), made.page())
