@@ -412,11 +412,13 @@ def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_pa
     raw = written(PLAIN | ALL)
     raw[kind]["second"] = raw[kind][name] | {"kind": name}
     plan = load(raw)
-    found = [row for job in read_by(plan, kind, "second") for row in rows_of(job, plan)]
+    paths = []
+    for job in read_by(plan, kind, "second"):
+        paths.append(tmp_path / f"{len(paths)}.csv")
+        rows.write(paths[-1], rows_of(job, plan), columns(kind, name), job.whose)
     for each in (name, "second"):
-        rows.write(tmp_path / "rows.csv", found, columns(kind, name))
         told = plan.job(kind.removesuffix("s"), name=each).settings
-        DRAW[kind](told, [tmp_path / "rows.csv"], tmp_path / f"{each}.made")
+        DRAW[kind](told, paths, tmp_path / f"{each}.made")
     second = {path.suffix: path.read_bytes() for path in tmp_path.glob("second.*")}
     assert len(second) == len(plan.job(kind.removesuffix("s"), name="second").writes)
     assert second == {path.suffix: path.read_bytes() for path in tmp_path.glob(f"{name}.*")}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from manyexits.artefacts.card import shapes
 from manyexits.files.provenance import sha256
 from manyexits.study.recorded import current
 
@@ -26,7 +27,7 @@ class Recorded:
     file: str
     """Path of its record below the output folder."""
     record: dict[str, Any] | None
-    """Content of that file; None where it is missing or no JSON."""
+    """Content of that file; None where it is missing or damaged."""
     dataset: str
 
 
@@ -65,7 +66,7 @@ AnyRecorded = TypeVar("AnyRecorded", bound=Recorded)
 
 @dataclass(frozen=True)
 class RecordedData:
-    """A prepared dataset's small files; None where one is missing or no JSON."""
+    """A prepared dataset's small files; None where one is missing or damaged."""
 
     manifest: dict[str, Any] | None
     splits: dict[str, Any] | None
@@ -108,23 +109,28 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
     trainings = [
         _run(entry, seed, settings["experiments"], folder) for entry in settings["trainings"] for seed in entry["seeds"]
     ]
-    lock, citation = checkout / "envs/requirements.txt", checkout / "CITATION.cff"
-    pins = PIN.findall(lock.read_text()) if lock.exists() else []
+    lock = checkout / "envs/requirements.txt"
+    pins = PIN.findall(lock.read_text(encoding="utf-8", errors="replace")) if lock.is_file() else []
     datasets = dict.fromkeys(told["dataset"] for told in settings["experiments"])
     return Facts(
         settings=settings,
         runs=[run for run in trainings if run.stage == "train"],
         backbones=[run for run in trainings if run.stage == "pretrain"],
         analyses=[
-            Recorded(file.removesuffix(".json"), file, _json(folder / file), told["identity"]["dataset"])
+            Recorded(
+                file.removesuffix(".json"), file, _content(folder / file, shapes.Record), told["identity"]["dataset"]
+            )
             for file, told in settings["analyses"].items()
         ],
         datasets={name: _prepared(data / name) for name in datasets},
         data_link=_relative(data, folder),
-        costs={told["name"]: _json(folder / f"costs/{told['name']}.json") for told in settings["experiments"]},
+        costs={
+            told["name"]: _content(folder / f"costs/{told['name']}.json", shapes.Costs)
+            for told in settings["experiments"]
+        },
         pins=dict(pins),
-        lock_sha256=sha256(lock) if lock.exists() else "",
-        citation=yaml.safe_load(citation.read_text(encoding="utf-8")) if citation.exists() else None,
+        lock_sha256=sha256(lock) if lock.is_file() else "",
+        citation=_content(checkout / "CITATION.cff", shapes.Citation),
     )
 
 
@@ -151,25 +157,25 @@ def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], fo
         recipes=[(phase, recipe) for phase, recipe in entry["phases"]],
         shared=entry["shared"],
         stage=entry["stage"],
-        record=_json(folder / place / "run.json"),
+        record=_content(folder / place / "run.json", shapes.Record),
     )
 
 
 def _prepared(folder: Path) -> RecordedData:
     manifest, splits = folder / "manifest.json", folder / "splits.json"
-    sums = (sha256(path) if path.exists() else "" for path in (manifest, splits))
-    return RecordedData(_json(manifest), _json(splits), *sums)
+    sums = (sha256(path) if path.is_file() else "" for path in (manifest, splits))
+    return RecordedData(_content(manifest, shapes.Manifest), _content(splits, shapes.Splits), *sums)
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    """An object; None for a file that is missing or holds something else, which the card reports."""
-    if not path.exists():
-        return None
+def _content(path: Path, shape: type[shapes.Shape]) -> dict[str, Any] | None:
+    """JSON or YAML of a shape; None for a file that is missing or holds something else, which the card reports."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        text = path.read_text(encoding="utf-8")
+        content: Any = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        shape.model_validate(content)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
-    return content if isinstance(content, dict) else None
+    return dict(content)
 
 
 def _relative(path: Path, start: Path) -> str | None:

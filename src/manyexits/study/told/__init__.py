@@ -1,0 +1,51 @@
+"""What the verbs of the pipeline are told: settings as canonical JSON, checked before any work begins.
+
+The workflow's own are right by construction; what a person types may not be.
+"""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from manyexits.study.refusals import StudyError, explain
+from manyexits.study.told.card import CardSettings
+from manyexits.study.told.parts import StageSettings
+from manyexits.study.told.stages import (
+    AnalyseSettings,
+    ArtefactSettings,
+    CalibrateSettings,
+    EvaluateSettings,
+    OfNetworkSettings,
+    PrepareSettings,
+    TrainingSettings,
+    WeightsSettings,
+)
+
+TOLD: dict[str, type[StageSettings]] = {
+    "prepare": PrepareSettings,
+    "weights": WeightsSettings,
+    "pretrain": TrainingSettings,
+    "train": TrainingSettings,
+    "predict": OfNetworkSettings,
+    "count_backbone": OfNetworkSettings,
+    "count_flops": OfNetworkSettings,
+    "calibrate": CalibrateSettings,
+    "evaluate": EvaluateSettings,
+    "analyse": AnalyseSettings,
+    "table": ArtefactSettings,
+    "figure": ArtefactSettings,
+    "card": CardSettings,
+}
+"""Stage -> its settings."""
+
+
+def check(stage: str, settings: Any) -> None:
+    """Refuse settings that a stage cannot work with.
+
+    Raises:
+        StudyError: names the key.
+    """
+    try:
+        TOLD[stage].model_validate(settings)
+    except ValidationError as error:
+        raise StudyError(explain(error, None, "settings")) from error

@@ -1,0 +1,141 @@
+"""The settings of each stage but the card."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from manyexits.study import components
+from manyexits.study.components import Numbers
+from manyexits.study.entries import DatasetEntry, WeightsEntry
+from manyexits.study.fields import Distinct, Protocol, Seed
+from manyexits.study.told.parts import (
+    Digest,
+    LabelSettings,
+    NetworkSettings,
+    OfFileSettings,
+    OfFilesSettings,
+    PhaseSettings,
+    StageSettings,
+    StartSettings,
+)
+
+
+class PrepareSettings(StageSettings):
+    """Beside these the keys of a dataset's entry."""
+
+    model_config = ConfigDict(extra="allow")
+    dataset: str
+
+    @model_validator(mode="after")
+    def _entry(self) -> "PrepareSettings":
+        DatasetEntry.model_validate(self.__pydantic_extra__)
+        return self
+
+
+class WeightsSettings(StageSettings, WeightsEntry):
+    """Pretrained weights."""
+
+    weights: str
+
+
+class TrainingSettings(StageSettings):
+    """`pretrain` and `train`."""
+
+    network: NetworkSettings
+    phases: Annotated[list[PhaseSettings], Field(min_length=1)]
+    seed: Seed
+    start: Digest | Literal["scratch"] = "scratch"
+    weights: StartSettings | None = None
+
+
+class OfNetworkSettings(OfFileSettings):
+    """`predict`, `count_flops` and `count_backbone`."""
+
+    network: NetworkSettings
+    one_a_pass: list[tuple[str, str]] = Field(default_factory=list)
+    """Phases and recipes with one sample per device and pass."""
+
+
+class CalibrateSettings(OfFileSettings):
+    """Thresholds."""
+
+    protocols: Distinct[Protocol]
+    criteria: Distinct[str]
+    budgets: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    task: LabelSettings
+
+
+class IdentitySettings(Numbers):
+    """Which run rows are of: all that `rows.IDENTITY` names."""
+
+    model_config = ConfigDict(extra="forbid")
+    experiment: str
+    variant: str
+    dataset: str
+    backbone: str
+    method: str
+    regime: str
+    seed: Seed
+
+
+class EvaluateSettings(OfFileSettings):
+    """Rows."""
+
+    identity: IdentitySettings
+    task: LabelSettings
+
+
+class RunSettings(Numbers):
+    """One of the runs that an analysis compares."""
+
+    regime: str
+    seed: int
+
+
+class AnalyseSettings(OfFilesSettings):
+    """One analysis of one experiment."""
+
+    analysis: str
+    identity: dict[str, str]
+    network: NetworkSettings
+    options: dict[str, Any]
+    runs: Annotated[list[RunSettings], Field(min_length=1)]
+
+    @field_validator("identity")
+    @classmethod
+    def _named(cls, identity: dict[str, str]) -> dict[str, str]:
+        if lacking := {"experiment", "variant"} - set(identity):
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        return identity
+
+    @model_validator(mode="after")
+    def _options(self) -> "AnalyseSettings":
+        components.options("analysis", self.analysis).model_validate(self.options)
+        return self
+
+
+class DrawnSettings(Numbers):
+    """An experiment that an artefact draws."""
+
+    model_config = ConfigDict(extra="allow")
+    experiment: str
+    variant: str
+    dataset: str
+    backbone: str
+    method: str
+    criterion: str
+    metric: Literal["accuracy", "spearman"]
+    published: dict[str, str] = Field(default_factory=dict)
+    """Regime -> digest of all that makes a run one of the paper's."""
+
+
+class ArtefactSettings(OfFilesSettings):
+    """A table or figure."""
+
+    source: Digest | None = None
+    """Digest of the component's file."""
+    name: str
+    experiments: Annotated[list[DrawnSettings], Field(min_length=1)]
+    regimes: Distinct[str]
+    protocols: Distinct[Protocol] = Field(default=["paper", "shared", "geometric"])
+    options: dict[str, Any]

@@ -1,0 +1,218 @@
+"""However the files or settings that a verb is given are spoiled, it works, or refuses in one sentence and writes
+nothing."""
+
+import contextlib
+import copy
+import csv
+import io
+import json
+import math
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, SMALL
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from manyexits import cli
+from manyexits.files.digests import canonical
+from manyexits.study.job import VERSIONS, Job
+from manyexits.study.plan import Plan, load
+
+STUDY = yaml.safe_load(SMALL) | {
+    "seeds": [1],
+    "tracker": "none",
+    # few images and little to compute, so that what is not refused is soon over
+    "datasets": {"digits": {"source": "digits", "classes": 10, "pixels": 8, "test": 0.85}},
+    "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8}},
+}
+FOLDERS = {"pretrain", "train"}
+"""Verbs whose output is a folder."""
+JOBS = {
+    "count_backbone": {"dataset": "digits", "backbone": "tiny"},
+    "count_flops": {"experiment": "small"},
+    "pretrain": {"dataset": "digits", "backbone": "tiny", "recipe": "quick", "seed": 1},
+    "train": {"experiment": "small", "regime": "mixed", "seed": 1},
+    "predict": {"experiment": "small", "regime": "joint", "seed": 1},
+    "calibrate": {"experiment": "small", "regime": "joint", "seed": 1},
+    "evaluate": {"experiment": "small", "regime": "joint", "seed": 1},
+    "analyse": {"analysis": "mode_connectivity", "experiment": "small", "unit": "s1"},
+    "table": {"name": "table1"},
+    "card": {},
+}
+"""Verb -> one of its jobs. What `prepare` and `weights` read, and what figures draw, is spoiled beside their tests."""
+HEAVY = {"pretrain", "train", "predict", "analyse", "count_backbone", "count_flops"}
+
+
+def arguments(job: Job) -> list[str]:
+    """Of a job's verb, but for its settings, in the folder of the study."""
+    read = job.reads
+    data = ["--data", "data/digits"]
+    start = ["--backbone", str(Path(read["backbone"][0]).parent)] if read.get("backbone") else []
+    return {
+        "prepare": ["--data-root", "none", "--output", "data/digits"],
+        "count_backbone": data,
+        "count_flops": data,
+        "pretrain": [*data, "--tracker", "none", "--checkpoints", "checkpoints"],
+        "train": [*data, "--tracker", "none", "--checkpoints", "checkpoints", *start],
+        "predict": [*data, "--weights", read.get("model")],
+        "calibrate": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
+        "evaluate": [
+            *(word for name in ("predictions", "thresholds", "costs") for word in (f"--{name}", read.get(name)))
+        ],
+        "analyse": [*data, "--weights", *read.get("models", [])],
+        "table": ["--inputs", *read.get("rows", [])],
+        "card": ["--folder", "results", "--data", "data", "--checkout", str(ROOT)],
+    }[job.stage]
+
+
+def run(job: Job, told: str, output: str) -> tuple[int, str]:
+    """Exit code of a verb, and what it said."""
+    out = [] if job.stage == "prepare" else ["--output", output]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            code = cli.main([job.stage, "--settings", told, *arguments(job), *out])
+        except SystemExit as error:  # argparse's: the settings are no JSON
+            code = int(str(error.code))
+    return code, said.getvalue()
+
+
+def place(job: Job) -> str:
+    """The file or folder that a job writes."""
+    return str(Path(job.writes[0]).parent) if job.stage in FOLDERS else job.writes[0]
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """The study's plan."""
+    return load(copy.deepcopy(STUDY))
+
+
+@pytest.fixture(scope="module")
+def finished(plan, tmp_path_factory) -> Path:
+    """A folder in which every verb has done its work."""
+    folder = tmp_path_factory.mktemp("finished")
+    with contextlib.chdir(folder):
+        for job in plan.jobs:
+            if job.stage != "figure":
+                code, said = run(job, canonical(job.settings), place(job))
+                assert code == 0, said
+        shutil.rmtree("checkpoints")
+    return folder
+
+
+VALUES = st.sampled_from(
+    [None, True, -1, 0, 1, 2.5, 1e300, math.nan, math.inf, "", "x", "é", "\x1b[0m", [], {}, [0], {"x": 1}]
+)
+
+
+def spoiled_json(content, draw):
+    """JSON, one value of it removed, changed, or put beside another name."""
+    content = copy.deepcopy(content)
+    at = content
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        if not keys:
+            return content
+        key = draw(st.sampled_from(keys))
+        if not isinstance(at[key], dict | list) or draw(st.integers(0, 3)) == 0:
+            break
+        at = at[key]
+    how = draw(st.sampled_from(["value", "value", "no key", "new key"]))
+    if how == "no key":
+        del at[key]
+    elif how == "new key" and isinstance(at, dict):
+        at[draw(st.sampled_from(["x", "budget", "seed", "version"]))] = draw(VALUES)
+    else:
+        at[key] = draw(VALUES)
+    return content
+
+
+def spoil(path: Path, others: list[Path], draw) -> None:
+    """Change, cut, replace or remove one file."""
+    how = draw(st.sampled_from(["json", "json", "bytes", "cut", "other", "gone", "folder"]))
+    content = path.read_bytes()
+    if how == "json" and path.suffix == ".json":
+        path.write_text(json.dumps(spoiled_json(json.loads(content), draw)))
+    elif how in ("json", "bytes"):
+        start = draw(st.integers(0, len(content)))
+        path.write_bytes(content[:start] + draw(st.binary(max_size=8)) + content[start + draw(st.integers(0, 20)) :])
+    elif how == "cut":
+        path.write_bytes(content[: draw(st.integers(0, len(content)))])
+    elif how == "other":
+        path.write_bytes(draw(st.sampled_from(others)).read_bytes())
+    else:
+        path.unlink()
+        if how == "folder":
+            path.mkdir()
+
+
+def inputs(job: Job) -> list[Path]:
+    """Files that a job reads."""
+    named = [file for given_ in job.reads.values() for file in ([given_] if isinstance(given_, str) else given_)]
+    paths = [path for name in named for path in ([Path(name)] if Path(name).is_file() else Path(name).iterdir())]
+    return sorted(set(paths))
+
+
+def judge(job: Job, finished: Path, data) -> None:
+    draw = data.draw
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "study"
+        shutil.copytree(finished, folder)
+        with contextlib.chdir(folder):
+            told = canonical(job.settings)
+            files = inputs(job)
+            others = sorted(path for path in Path().rglob("*") if path.is_file())
+            if not files or draw(st.integers(0, 3)) == 0:
+                told = json.dumps(spoiled_json(job.settings, draw))
+            else:
+                spoil(draw(st.sampled_from(files)), others, draw)
+            code, said = run(job, told, "made")
+            *before, last = said.splitlines() or [""]
+            event(f"exit code {code}")
+            assert code in (0, 2)
+            if code:
+                assert last.startswith(f"manyexits {job.stage}: "), said
+                assert all(line.isprintable() for line in (*before, last))
+                assert not [path for path in Path().glob("made*") if path.is_file() or any(path.iterdir())]
+            else:
+                sound(job)
+
+
+def sound(job: Job) -> None:
+    """What was made holds numbers that can be."""
+    if job.stage == "evaluate":
+        for row in csv.DictReader(Path("made").read_text().splitlines()):
+            if row["value"] and not row["unit"]:
+                assert 0 <= float(row["value"]) <= 1, row
+            assert all(math.isfinite(float(row[name])) for name in ("value", "cost") if row[name]), row
+    elif job.stage in ("calibrate", "count_backbone", "count_flops"):
+        json.loads(Path("made").read_text())
+
+
+HOW = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+
+
+def judge_often(verb, plan, finished, times):
+    job = plan.job(verb, **JOBS[verb])
+    settings(max_examples=times, **HOW)(given(data=st.data())(lambda data: judge(job, finished, data)))()
+
+
+def test_every_verb_is_tried():
+    elsewhere = {"prepare", "weights", "figure"}
+    assert set(JOBS) | elsewhere == set(VERSIONS)
+
+
+@pytest.mark.parametrize("verb", JOBS)
+def test_spoiled_files_and_settings_are_refused_in_one_sentence_or_work(verb, plan, finished):
+    judge_often(verb, plan, finished, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", JOBS)
+def test_files_and_settings_spoiled_many_times(verb, plan, finished):
+    judge_often(verb, plan, finished, 2000)
