@@ -44,7 +44,8 @@ JOBS = {
     "card": {},
 }
 """Verb -> one of its jobs. What `prepare` and `weights` read, and what figures draw, is spoiled beside their tests."""
-HEAVY = {"pretrain", "train", "predict", "analyse", "count_backbone", "count_flops"}
+PEOPLES = {"doctor": [], "report": [], "gather": ["--into", "kept"]}
+"""Verbs that look at a whole study, and their arguments."""
 
 
 def arguments(job: Job) -> list[str]:
@@ -102,6 +103,7 @@ def finished(plan, tmp_path_factory) -> Path:
                 code, said = run(job, canonical(job.settings), place(job))
                 assert code == 0, said
         shutil.rmtree("checkpoints")
+        Path("config.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
 
 
@@ -194,12 +196,31 @@ def sound(job: Job) -> None:
         json.loads(Path("made").read_text())
 
 
-HOW = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+def judge_whole(verb: str, finished: Path, data) -> None:
+    """What a verb says of a study of which one file is spoiled."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "study"
+        shutil.copytree(finished, folder)
+        with contextlib.chdir(folder):
+            files = sorted(path for path in Path().rglob("*") if path.is_file())
+            spoil(data.draw(st.sampled_from([file for file in files if file.name != "config.yaml"])), files, data.draw)
+            said, told = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told):
+                code = cli.main([verb, *PEOPLES[verb]])
+            event(f"exit code {code}")
+            assert code in (0, 1, 2)
+            assert all(line.isprintable() for line in (said.getvalue() + told.getvalue()).splitlines())
+            assert bool(said.getvalue()) == (code == 2)
 
 
-def judge_often(verb, plan, finished, times):
-    job = plan.job(verb, **JOBS[verb])
-    settings(max_examples=times, **HOW)(given(data=st.data())(lambda data: judge(job, finished, data)))()
+def judge_often(verb, plan, finished, times, **more):
+    times //= 20 if verb == "report" else 1  # it starts Snakemake
+    how = settings(max_examples=times, deadline=None, suppress_health_check=list(HealthCheck), **more)
+    if verb in PEOPLES:
+        how(given(data=st.data())(lambda data: judge_whole(verb, finished, data)))()
+    else:
+        job = plan.job(verb, **JOBS[verb])
+        how(given(data=st.data())(lambda data: judge(job, finished, data)))()
 
 
 def test_every_verb_is_tried():
@@ -207,12 +228,12 @@ def test_every_verb_is_tried():
     assert set(JOBS) | elsewhere == set(VERSIONS)
 
 
-@pytest.mark.parametrize("verb", JOBS)
+@pytest.mark.parametrize("verb", [*JOBS, *PEOPLES])
 def test_spoiled_files_and_settings_are_refused_in_one_sentence_or_work(verb, plan, finished):
-    judge_often(verb, plan, finished, 200)
+    judge_often(verb, plan, finished, 200, derandomize=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", JOBS)
+@pytest.mark.parametrize("verb", [*JOBS, *PEOPLES])
 def test_files_and_settings_spoiled_many_times(verb, plan, finished):
     judge_often(verb, plan, finished, 2000)
