@@ -11,7 +11,9 @@ Argument = tuple[str, dict[str, Any]]
 
 def _settings(text: str) -> Any:
     try:
-        return json.loads(sys.stdin.read() if text == "-" else text)
+        found = json.loads(sys.stdin.read() if text == "-" else text)
+        json.dumps(found, allow_nan=False)  # no record could hold what is no number or no end
+        return found
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"this is no valid JSON ({error})") from error
 

@@ -1,8 +1,8 @@
 """What the settings of several stages hold."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from manyexits.study import components
 from manyexits.study.components import Numbers
@@ -22,6 +22,17 @@ def _known(phase: str) -> str:
 
 
 Phase = Annotated[str, AfterValidator(_known)]
+
+
+class Stated(Numbers):
+    """A mapping that leaves out what it does not hold: the stages look for its keys, and a null would be one."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("null is no value for this key; leave it out")
+        return value
 
 
 class StageSettings(Numbers):
@@ -46,7 +57,7 @@ class OfFilesSettings(StageSettings):
     """Name of an input -> digests of the settings that its files must have been made by, in their order."""
 
 
-class LabelSettings(Numbers):
+class LabelSettings(Stated):
     """Either classes or scores."""
 
     classes: Positive | None = None
@@ -59,7 +70,7 @@ class LabelSettings(Numbers):
         return self
 
 
-class PlacementSettings(Numbers):
+class PlacementSettings(Stated):
     """A placement, for the backbone at hand."""
 
     model_config = ConfigDict(extra="forbid")

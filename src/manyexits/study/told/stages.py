@@ -17,6 +17,7 @@ from manyexits.study.told.parts import (
     PhaseSettings,
     StageSettings,
     StartSettings,
+    Stated,
 )
 
 
@@ -38,7 +39,7 @@ class WeightsSettings(StageSettings, WeightsEntry):
     weights: str
 
 
-class TrainingSettings(StageSettings):
+class TrainingSettings(StageSettings, Stated):
     """`pretrain` and `train`."""
 
     network: NetworkSettings
