@@ -127,7 +127,7 @@ def predict(chosen: argparse.Namespace) -> None:
     print(device.line(used, "fp32", 1), file=sys.stderr)
     settings, manifest = chosen.settings, chosen.data / "manifest.json"
     asked = task.of(settings["network"])
-    data = prepared.read(chosen.data, chosen.workers)
+    data = prepared.read(chosen.data, chosen.workers, settings["network"])
     model = build.network(settings["network"], blanks(data), seed=0)
     by = network.load_weights(chosen.weights, model)
     made.check(chosen.weights, by, settings, "model")
@@ -161,7 +161,7 @@ def _count(chosen: argparse.Namespace) -> None:
     from manyexits.models import build, cost, passes
     from manyexits.study.regimes import frozen
 
-    data = prepared.read(chosen.data)
+    data = prepared.read(chosen.data, network=chosen.settings["network"])
     samples = blanks(data)
     network = build.network(chosen.settings["network"], samples, seed=0)
     costs = cost.count_network(network, samples)
@@ -243,7 +243,7 @@ def analyse(chosen: argparse.Namespace) -> None:
     settings, manifest = chosen.settings, chosen.data / "manifest.json"
     if len(chosen.weights) != len(settings["runs"]):
         raise ValueError(f"--weights: the settings name {len(settings['runs'])} runs, not {len(chosen.weights)}")
-    data = prepared.read(chosen.data, chosen.workers)
+    data = prepared.read(chosen.data, chosen.workers, settings["network"])
     models, inputs = [], {"manifest": manifest}
     expected = made.each(settings, "models", chosen.weights)
     for run, weights, digest in zip(settings["runs"], chosen.weights, expected, strict=True):

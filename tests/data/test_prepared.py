@@ -256,6 +256,12 @@ def test_preparing_twice_gives_the_same_bytes(prepared, root, tmp_path):
     assert (tmp_path / "SHA256SUMS").read_bytes() == (prepared / "SHA256SUMS").read_bytes()
 
 
+@pytest.mark.parametrize("labels", [{"classes": 5}, {"classes": 1}, {"scores": [0, 3]}])
+def test_a_network_for_other_labels_does_not_read_it(prepared, labels):
+    assert dataset.read(prepared, network={"classes": 4}).classes == 4
+    refuses(lambda: dataset.read(prepared, network=labels), f"{prepared} has labels of 4 classes, but the network")
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 

@@ -59,16 +59,17 @@ class Prepared:
         return np.array(self.manifest["std"], dtype=np.float32)
 
 
-def read(folder: Path, workers: int = 0) -> Prepared:
+def read(folder: Path, workers: int = 0, network: dict[str, Any] | None = None) -> Prepared:
     """Map a prepared folder into memory, and see that it is what its manifest says: sizes, types and ranges of all, and
     checksums of all but the images.
 
     Args:
         folder: written by `prepare`.
         workers: processes that decode photographs ahead of time, where the dataset is an index of files.
+        network: settings of the network that is to read it, which answers with so many classes, or such scores.
 
     Raises:
-        ValueError: when a file of it is missing, damaged, or not the manifest's.
+        ValueError: when a file of it is missing, damaged, or not the manifest's, or its labels are not the network's.
     """
     manifest = reading.json_as(folder / "manifest.json", DatasetManifest, AGAIN)
     for name in ("splits.json", "arrays/train_labels.npy", "arrays/test_labels.npy"):
@@ -82,6 +83,8 @@ def read(folder: Path, workers: int = 0) -> Prepared:
     splits = reading.json_as(folder / "splits.json", Splits, AGAIN)
     n, parts = manifest.n, {}
     settings = manifest.settings.model_dump()
+    if network is not None and (asked := _labels(network)) != (has := _labels(settings)):
+        raise ValueError(f"{folder} has labels of {has}, but the network answers with {asked}; name another of them")
     if settings["scores"] is None and len(manifest.class_names) != settings["classes"]:
         raise ValueError(
             f"{folder / 'manifest.json'} has {len(manifest.class_names)} class names for {settings['classes']} classes;"
@@ -106,6 +109,12 @@ def read(folder: Path, workers: int = 0) -> Prepared:
         Images(**parts["train"], indices=indices["validation"], workers=workers),
         Images(**parts["test"], indices=np.arange(n.test), workers=workers),
     )
+
+
+def _labels(settings: dict[str, Any]) -> str:
+    """What settings say of labels, in words."""
+    scores = settings.get("scores")
+    return f"{settings['classes']} classes" if scores is None else f"scores {scores[0]:g} to {scores[1]:g}"
 
 
 def _check_labels(path: Path, labels: np.ndarray, settings: dict[str, Any]) -> None:

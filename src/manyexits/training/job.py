@@ -112,7 +112,7 @@ def _train(
     job: Training, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
 ) -> tuple[Progress, MultiExit]:
     start.check_data(job.data, job.prepared_by)
-    data = prepared.read(job.data, job.workers // accelerator.num_processes)
+    data = prepared.read(job.data, job.workers // accelerator.num_processes, job.settings["network"])
     samples = blanks(data)
     network = build.network(job.settings["network"], samples, job.settings["seed"])
     progress = Progress()
