@@ -21,6 +21,7 @@ import pandas as pd
 from manyexits.files import provenance
 
 ROOT = Path(__file__).parent.parent
+MADE_BY = "0" * 16
 REGIMES, SEEDS = ("disjoint", "joint", "mixed"), range(4)
 CASES = {"table1": ("table", 400, "csv", 20.0), "budget_curves": ("figure", 330, "pdf", 60.0)}
 """Artefact -> its verb, experiments of 12 runs each, the suffix of its output, and the goal in seconds."""
@@ -34,7 +35,7 @@ def spread(folder: Path, experiments: list[str]) -> list[Path]:
         for regime in REGIMES:
             for seed in SEEDS:
                 paths.append(folder / f"{experiment}-{regime}-{seed}.csv")
-                named = rows.assign(experiment=experiment, variant="", regime=regime, seed=str(seed))
+                named = rows.assign(experiment=experiment, variant="", regime=regime, seed=str(seed), made_by=MADE_BY)
                 named.to_csv(paths[-1], index=False)
     return paths
 
@@ -53,7 +54,7 @@ def main() -> None:
             shown = {"variant": "", "dataset": "d", "backbone": "b", "method": "sdn"}
             shown |= {"criterion": "confidence", "metric": "accuracy"}
             told = {"name": name, "experiments": [{"experiment": each} | shown for each in experiments]}
-            told |= {"regimes": list(REGIMES), "options": {}}
+            told |= {"regimes": list(REGIMES), "options": {}, "made_from": {"rows": [MADE_BY] * len(paths)}}
             began = time.perf_counter()
             for path in paths:
                 pd.read_csv(path)
