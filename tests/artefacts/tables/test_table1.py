@@ -205,6 +205,14 @@ def test_a_criterion_that_was_not_evaluated_is_refused(build):
         build(run(1), protocols=["paper"], criterion="entropy")
 
 
+@pytest.mark.parametrize(("place", "what"), [(0, "the backbone"), (1, "the first exit")])
+def test_rows_that_tell_no_cost_are_refused(build, place, what):
+    made = run(1)
+    del made[place]
+    with pytest.raises(ValueError, match=f"small, joint: no row tells the cost of {what}; evaluate its runs again"):
+        build(made)
+
+
 def test_variants_are_lines_of_their_own(build):
     named = {**SMALL, "variant": "NA"}
     made = build(run(1), run(1, identity=named, shift=-0.1), experiments=(SMALL, named))

@@ -125,7 +125,7 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     """One line of the table: the cell of every budget.
 
     Raises:
-        ValueError: when the runs have no such cells.
+        ValueError: when the runs have no such cells, or no costs.
     """
     run = (*names(identity), regime)
     line = (*run, protocol, criterion)
@@ -134,6 +134,9 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
             f"{label(identity)} was not evaluated under protocol {protocol} and criterion {criterion};"
             " name them in protocols and in the experiment's criteria, or ask the table for others"
         )
+    for what, known in (("the backbone", found.backbone), ("the first exit", found.first)):
+        if run not in known:
+            raise ValueError(f"{label(identity)}, {regime}: no row tells the cost of {what}; evaluate its runs again")
     backbone = found.backbone[run]
     chosen = found.cells[line]
     if protocol == "paper":
