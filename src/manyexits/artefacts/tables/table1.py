@@ -49,7 +49,7 @@ def table(
         for identity in told["experiments"]
         if defined(protocol, criterion or identity["criterion"])
         for regime in told["regimes"]
-        if (*names(identity), regime) in found.backbone
+        if (*names(identity), regime) in found.runs
         for line in cells(found, identity, regime, protocol, criterion or identity["criterion"])
     ]
     if not lines:
@@ -87,6 +87,8 @@ Records = list[dict[str, Any]]
 class Measured:
     """Means over seeds of everything that the table prints, by its line."""
 
+    runs: set[Line]
+    """Experiment, variant and regime of all rows."""
     backbone: dict[Any, float]
     """Cost of the backbone in FLOPs."""
     first: dict[Any, float]
@@ -106,7 +108,8 @@ def measured(frame: pd.DataFrame) -> Measured:
     cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
     swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
     points = swept.sort_values("cost", kind="stable")
-    return Measured(dict(of_backbone), dict(first), _by_line(cells, line), _by_line(points, line))
+    runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
+    return Measured(runs, dict(of_backbone), dict(first), _by_line(cells, line), _by_line(points, line))
 
 
 def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
