@@ -12,11 +12,12 @@ from manyexits.study.told.card import CardSettings
 from manyexits.study.told.parts import StageSettings
 from manyexits.study.told.stages import (
     AnalyseSettings,
-    ArtefactSettings,
     CalibrateSettings,
     EvaluateSettings,
+    FigureSettings,
     OfNetworkSettings,
     PrepareSettings,
+    TableSettings,
     TrainingSettings,
     WeightsSettings,
 )
@@ -32,8 +33,8 @@ TOLD: dict[str, type[StageSettings]] = {
     "calibrate": CalibrateSettings,
     "evaluate": EvaluateSettings,
     "analyse": AnalyseSettings,
-    "table": ArtefactSettings,
-    "figure": ArtefactSettings,
+    "table": TableSettings,
+    "figure": FigureSettings,
     "card": CardSettings,
 }
 """Stage -> its settings."""

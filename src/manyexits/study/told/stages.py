@@ -1,6 +1,6 @@
 """The settings of each stage but the card."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -133,6 +133,8 @@ class DrawnSettings(Numbers):
 class ArtefactSettings(OfFilesSettings):
     """A table or figure."""
 
+    kind: ClassVar[str]
+    """Whose options these are."""
     source: Digest | None = None
     """Digest of the component's file."""
     name: str
@@ -140,3 +142,20 @@ class ArtefactSettings(OfFilesSettings):
     regimes: Distinct[str]
     protocols: Distinct[Protocol] = Field(default=["paper", "shared", "geometric"])
     options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _taken(self) -> "ArtefactSettings":
+        components.options(self.kind, self.name).model_validate(self.options)
+        return self
+
+
+class TableSettings(ArtefactSettings):
+    """A table."""
+
+    kind = "tables"
+
+
+class FigureSettings(ArtefactSettings):
+    """A figure."""
+
+    kind = "figures"
