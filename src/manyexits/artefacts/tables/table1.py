@@ -198,11 +198,11 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     lines = []
     several = data["criterion"].nunique() > 1
     for line, group in _lines(data):
-        line |= {"criterion": group["criterion"].iloc[0]} if several else {}
-        for cell in frames.records(group):
+        line |= {"criterion": group[0]["criterion"]} if several else {}
+        for cell in group:
             line[_budget(cell["budget"])] = percent(cell["mean"], cell["std"])
-        line["seeds"] = str(group["n"].max())
-        known = frames.records(group[(group["budget"] == "1.0") & group["published_low"].notna()])
+        line["seeds"] = str(max(cell["n"] for cell in group))
+        known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_low"])]
         line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]" if known else "–"
         line["difference"] = percent(known[0]["difference"], signed=True) if known else "–"
         lines.append(line)
@@ -212,15 +212,14 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
 def costs(data: pd.DataFrame) -> pd.DataFrame:
     """One line per experiment and regime, one column per budget: what a sample cost on average."""
     return pd.DataFrame(
-        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in frames.records(group)}
+        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in group}
         for line, group in _lines(data)
     )
 
 
-def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
-    for _, group in data.groupby(["experiment", "variant", "regime"], sort=False):
-        first = frames.records(group)[0]
-        yield {"experiment": label(first), "regime": first["regime"]}, group
+def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], Records]]:
+    for (*_, regime), cells in _by_line(data, ["experiment", "variant", "regime"]).items():
+        yield {"experiment": label(cells[0]), "regime": regime}, cells
 
 
 def _budget(budget: str) -> str:
