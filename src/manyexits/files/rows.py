@@ -147,4 +147,7 @@ def read(paths: list[Path], wanted: Wanted = Wanted(), made_by: Sequence[str | N
             read = []
     everything = pa.concat_tables(tables).unify_dictionaries()
     del tables, joined  # so that what is converted is freed column by column
-    return everything.to_pandas(split_blocks=True, self_destruct=True)
+    frame = everything.to_pandas(split_blocks=True, self_destruct=True)
+    del everything
+    pa.default_memory_pool().release_unused()  # Arrow keeps what it has freed
+    return frame

@@ -10,6 +10,8 @@ from typing import Any
 os.environ["MPLBACKEND"] = "agg"  # before the import, which a notebook's own backend would end
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,6 @@ def style() -> Iterator[None]:
     settings: Any = {
         "figure.dpi": 150,
         "savefig.dpi": 200,
-        "savefig.bbox": "tight",
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,
@@ -81,3 +82,10 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(settings)
         yield
+
+
+def placed(figure: Figure) -> Bbox:
+    """Place a figure's panels for good, and find what is not empty: once, not anew for each of its files."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # "none" would leave a placeholder, for which every file is drawn twice
+    return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])

@@ -1,5 +1,6 @@
 """Accuracy against cost: every regime as a curve, seeds as a band, the budgets of the tables as marked points."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ METRICS = ("accuracy", "spearman", "backbone_cost")
 POINTS = ("shared",)
 COLUMNS = 3
 """Panels side by side."""
+LINE = [*frames.NAMES, "criterion", "metric", "regime"]
+NOTHING = pd.DataFrame({"mean": [], "std": [], "cost": []})
 
 
 def figure(
@@ -35,9 +38,10 @@ def figure(
     )
     for axis in axes.flat[len(experiments) :]:
         axis.set_visible(False)
+    means = averaged(frame)
     for axis, identity, rows in zip(axes.flat, experiments, frames.each(frame, experiments), strict=False):
         own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
-        panel(axis, rows, own, criterion or identity["criterion"], identity["metric"])
+        panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"])
         axis.set_title(frames.label(identity))
     handles = [
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)
@@ -47,21 +51,40 @@ def figure(
     return made
 
 
-def panel(axis: Axes, frame: pd.DataFrame, appearance: dict[str, Look], criterion: str, metric: str) -> None:
-    """Curves of one experiment."""
+@dataclass(frozen=True)
+class Means:
+    """Over seeds, under the protocol `shared`, by experiment, variant, criterion, metric and regime."""
+
+    points: dict[Any, pd.DataFrame]
+    """Of the sweep."""
+    cells: dict[Any, pd.DataFrame]
+    """Of the budgets."""
+
+
+def averaged(frame: pd.DataFrame) -> Means:
+    """Average everything in one pass: a study may have hundreds of panels."""
+    shared = frame[frame["protocol"] == "shared"]
+    swept = shared["threshold"].notna()
+    points = shared[swept].assign(limit=shared.loc[swept, "budget"].astype(str).astype(float))
+    cells = shared[~swept & shared["exit"].isna()]
+    means = frames.over_seeds(points, [*LINE, "limit"]), frames.over_seeds(cells, [*LINE, "budget"])
+    return Means(*(dict(tuple(each.dropna(subset="mean").groupby(LINE, sort=False))) for each in means))
+
+
+def panel(
+    axis: Axes, frame: pd.DataFrame, means: Means, appearance: dict[str, Look], criterion: str, metric: str
+) -> None:
+    """Curves of one experiment, whose rows these are."""
     shared = frame[(frame["protocol"] == "shared") & (frame["criterion"] == criterion) & (frame["metric"] == metric)]
+    names = tuple(frame[list(frames.NAMES)].iloc[0])
     backbone = float(frame.loc[frame["metric"] == "backbone_cost", "value"].iloc[0])
     seeds = frame["seed"].nunique()
     for regime, look in appearance.items():
-        rows = shared[shared["regime"] == regime]
-        points = rows[rows["threshold"].notna()]
-        curve = frames.over_seeds(points.assign(limit=points["budget"].astype(str).astype(float)), ["limit"])
+        line = (*names, criterion, metric, regime)
+        curve, cells = means.points.get(line, NOTHING), means.cells.get(line, NOTHING)
         x, y, spread = 100 * curve["cost"] / backbone, 100 * curve["mean"], 100 * curve["std"].fillna(0)
         axis.plot(x, y, color=look.colour, linestyle=look.line, label=regime)
         axis.fill_between(x, y - spread, y + spread, color=look.colour, alpha=0.2, linewidth=0)
-        cells = frames.over_seeds(rows[rows["threshold"].isna() & rows["exit"].isna()], ["budget"]).dropna(
-            subset="mean"
-        )
         axis.plot(
             100 * cells["cost"] / backbone,
             100 * cells["mean"],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from manyexits.artefacts import frames
@@ -81,6 +82,9 @@ def defined(protocol: str, criterion: str) -> bool:
 Line = tuple[Any, ...]
 """Experiment, variant, regime; of cells and points protocol and criterion, too."""
 Records = list[dict[str, Any]]
+Columns = dict[str, np.ndarray]
+"""MEANS of what would be too many records."""
+MEANS = ("mean", "std", "n", "cost")
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ class Measured:
     """Cost of the first exit in FLOPs."""
     cells: dict[Line, Records]
     """One record for each budget."""
-    points: dict[Line, Records]
-    """Of the protocol `paper`, one record for each threshold, the cheapest first."""
+    points: dict[Line, Columns]
+    """Of the protocol `paper`, an entry for each threshold, the cheapest first."""
 
 
 def measured(frame: pd.DataFrame) -> Measured:
@@ -107,9 +111,9 @@ def measured(frame: pd.DataFrame) -> Measured:
     first = frame[gained & (frame["exit"] == 1)].groupby(run, sort=False)["cost"].first()
     cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
     swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
-    points = swept.sort_values("cost", kind="stable")
+    swept.sort_values("cost", kind="stable", inplace=True)
     runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
-    return Measured(runs, dict(of_backbone), dict(first), _by_line(cells, line), _by_line(points, line))
+    return Measured(runs, dict(of_backbone), dict(first), _by_line(cells, line), _columns_by_line(swept, line))
 
 
 def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
@@ -117,6 +121,10 @@ def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
     for record in frames.records(frame):
         found[tuple(record[key] for key in line)].append(record)
     return found
+
+
+def _columns_by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Columns]:
+    return {key: {name: group[name].to_numpy() for name in MEANS} for key, group in frame.groupby(line, sort=False)}
 
 
 def names(identity: dict[str, Any]) -> Line:
@@ -143,7 +151,7 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     backbone = found.backbone[run]
     chosen = found.cells[line]
     if protocol == "paper":
-        chosen = averaged_first(chosen, found.points.get(line, []), backbone)
+        chosen = averaged_first(chosen, found.points.get(line), backbone)
     infeasible = (
         "infeasible, no threshold meets it: the first exit costs"
         f" {100 * found.first[run] / backbone:.1f} % of the backbone"
@@ -162,19 +170,21 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     ]
 
 
-def averaged_first(cells: Records, swept: Records, backbone: float) -> Records:
+def averaged_first(cells: Records, swept: Columns | None, backbone: float) -> Records:
     """The authors' order: average score and cost over seeds at each threshold, then take the strictest that fits [C].
 
     Cost rises with strictness whatever the criterion, and where it stays nobody's exit changes. The deviation is that
     over seeds at this threshold. Max needs no threshold: it is the last exit.
     """
-    empty = {"mean": math.nan, "std": math.nan, "n": 0, "cost": math.nan}
-    costs = [point["cost"] for point in swept]
     found = []
     for cell in cells:
-        fitting = len(swept) if cell["budget"] == "max" else bisect_right(costs, float(cell["budget"]) * backbone)
-        point = swept[fitting - 1] if fitting else empty
-        found.append(cell if cell["budget"] == "max" else cell | {key: point[key] for key in empty})
+        if cell["budget"] == "max":
+            found.append(cell)
+            continue
+        point = {"mean": math.nan, "std": math.nan, "n": 0, "cost": math.nan}
+        if swept is not None and (fitting := bisect_right(swept["cost"], float(cell["budget"]) * backbone)):
+            point = {name: swept[name][fitting - 1].item() for name in MEANS}
+        found.append(cell | point)
     return found
 
 
@@ -212,8 +222,7 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
 def costs(data: pd.DataFrame) -> pd.DataFrame:
     """One line per experiment and regime, one column per budget: what a sample cost on average."""
     return pd.DataFrame(
-        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in group}
-        for line, group in _lines(data)
+        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in group} for line, group in _lines(data)
     )
 
 
