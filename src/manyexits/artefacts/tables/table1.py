@@ -111,7 +111,7 @@ def measured(frame: pd.DataFrame) -> Measured:
     first = frame[gained & (frame["exit"] == 1)].groupby(run, sort=False)["cost"].first()
     cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
     swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
-    swept.sort_values("cost", kind="stable", inplace=True)
+    swept = swept.sort_values("cost", kind="stable")
     runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
     return Measured(runs, dict(of_backbone), dict(first), _by_line(cells, line), _columns_by_line(swept, line))
 
