@@ -20,7 +20,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     with _style.style():
         frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs))
         made = module.figure(frame, settings, **settings["options"])
-        bounds = _style.placed(made)
+        _style.place(made)
         without_date: dict[str, dict[str, Any]] = {
             "pdf": {"CreationDate": None, "ModDate": None},
             "png": {},
@@ -28,4 +28,4 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
         }
         for suffix, metadata in without_date.items():
             path = output.with_suffix(f".{suffix}")
-            atomic.write(path, partial(made.savefig, format=suffix, metadata=metadata, bbox_inches=bounds))
+            atomic.write(path, partial(made.savefig, format=suffix, metadata=metadata))

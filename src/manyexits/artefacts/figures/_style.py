@@ -11,7 +11,6 @@ os.environ["MPLBACKEND"] = "agg"  # before the import, which a notebook's own ba
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ def style() -> Iterator[None]:
         yield
 
 
-def placed(figure: Figure) -> Bbox:
-    """Place a figure's panels for good, and find what is not empty: once, not anew for each of its files."""
-    figure.draw_without_rendering()
+def place(figure: Figure) -> None:
+    """Place a figure's panels for good: once, and not anew for each of its files."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
     figure.set_layout_engine(None)  # "none" would leave a placeholder, for which every file is drawn twice
-    return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
