@@ -239,7 +239,11 @@ def judged(folder, told, names):
     done = cli.main(["calibrate", "--settings", json.dumps(calibrated), *read, "--output", out])
     if done:
         return done, None
-    evaluated = {"task": told, "identity": {"experiment": "e"}}
+    identity = dict.fromkeys(("experiment", "dataset", "backbone", "method", "regime"), "e") | {
+        "variant": "",
+        "seed": 1,
+    }
+    evaluated = {"task": told, "identity": identity}
     rows = str(folder / "rows.csv")
     done = cli.main(["evaluate", "--settings", json.dumps(evaluated), *read, "--thresholds", out, "--output", rows])
     assert done == 0

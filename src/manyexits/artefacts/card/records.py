@@ -118,19 +118,22 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
         backbones=[run for run in trainings if run.stage == "pretrain"],
         analyses=[
             Recorded(
-                file.removesuffix(".json"), file, _content(folder / file, shapes.Record), told["identity"]["dataset"]
+                file.removesuffix(".json"),
+                file,
+                _content(folder / file, shapes.RecordShape),
+                told["identity"]["dataset"],
             )
             for file, told in settings["analyses"].items()
         ],
         datasets={name: _prepared(data / name) for name in datasets},
         data_link=_relative(data, folder),
         costs={
-            told["name"]: _content(folder / f"costs/{told['name']}.json", shapes.Costs)
+            told["name"]: _content(folder / f"costs/{told['name']}.json", shapes.CostsShape)
             for told in settings["experiments"]
         },
         pins=dict(pins),
         lock_sha256=sha256(lock) if lock.is_file() else "",
-        citation=_content(checkout / "CITATION.cff", shapes.Citation),
+        citation=_content(checkout / "CITATION.cff", shapes.CitationShape),
     )
 
 
@@ -157,14 +160,14 @@ def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], fo
         recipes=[(phase, recipe) for phase, recipe in entry["phases"]],
         shared=entry["shared"],
         stage=entry["stage"],
-        record=_content(folder / place / "run.json", shapes.Record),
+        record=_content(folder / place / "run.json", shapes.RecordShape),
     )
 
 
 def _prepared(folder: Path) -> RecordedData:
     manifest, splits = folder / "manifest.json", folder / "splits.json"
     sums = (sha256(path) if path.is_file() else "" for path in (manifest, splits))
-    return RecordedData(_content(manifest, shapes.Manifest), _content(splits, shapes.Splits), *sums)
+    return RecordedData(_content(manifest, shapes.ManifestShape), _content(splits, shapes.SplitsShape), *sums)
 
 
 def _content(path: Path, shape: type[shapes.Shape]) -> dict[str, Any] | None:

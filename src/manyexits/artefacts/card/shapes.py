@@ -12,7 +12,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-class Spent(Shape):
+class SpentShape(Shape):
     """What a phase took."""
 
     phase: str | None = None
@@ -25,7 +25,7 @@ class Spent(Shape):
     device_seconds: float | None = None
 
 
-class Machine(Shape):
+class MachineShape(Shape):
     """Hardware."""
 
     cpu: str = ""
@@ -34,31 +34,31 @@ class Machine(Shape):
     devices: list[str] = Field(default_factory=list)
 
 
-class Trained(Shape):
+class TrainedShape(Shape):
     """A phase with its recipe."""
 
     recipe: dict[str, Any] | None = None
 
 
-class Told(Shape):
+class ToldShape(Shape):
     """Settings."""
 
-    phases: list[Trained] | None = None
+    phases: list[TrainedShape] | None = None
 
 
-class Record(Shape):
+class RecordShape(Shape):
     """run.json, and what lies beside the rows of an analysis."""
 
-    settings: Told | None = None
-    phases: list[Spent] | None = None
+    settings: ToldShape | None = None
+    phases: list[SpentShape] | None = None
     versions: dict[str, str] | None = None
-    hardware: Machine | None = None
+    hardware: MachineShape | None = None
     inputs_sha256: dict[str, str] | None = None
     commit: str | None = None
     changed: bool | None = None
 
 
-class Manifest(Shape):
+class ManifestShape(Shape):
     """manifest.json of a prepared dataset."""
 
     source: str | None = None
@@ -71,7 +71,7 @@ class Manifest(Shape):
     files_sha256: dict[str, str] | None = None
 
 
-class Split(Shape):
+class SplitShape(Shape):
     """One list of indices."""
 
     n: int | None = None
@@ -79,32 +79,32 @@ class Split(Shape):
     indices: list[Annotated[int, Field(ge=0, lt=2**63)]] | None = None
 
 
-class Splits(Shape):
+class SplitsShape(Shape):
     """splits.json of a prepared dataset."""
 
     rule: str | None = None
     seed: int | None = None
-    train: Split | None = None
-    validation: Split | None = None
+    train: SplitShape | None = None
+    validation: SplitShape | None = None
     sha256_of: str = ""
 
 
-class Exit(Shape):
+class ExitShape(Shape):
     """What an answer at an exit costs."""
 
     after_block: int
     cost: float
 
 
-class Costs(Shape):
+class CostsShape(Shape):
     """Costs of an experiment's network."""
 
     convention: str | None = None
     backbone: Annotated[float, Field(gt=0)] | None = None
-    exits: list[Exit] | None = None
+    exits: list[ExitShape] | None = None
 
 
-class Citation(Shape):
+class CitationShape(Shape):
     """CITATION.cff."""
 
     authors: list[dict[str, str]] | None = None
