@@ -12,6 +12,7 @@ import yaml
 from conftest import ROOT, SMALL
 
 from manyexits.artefacts import card
+from manyexits.artefacts.card import shapes
 from manyexits.study.plan import load
 
 RATED = "Research Type, Researcher Affiliation, Pseudocode, Open Source Code, Open Datasets, Dataset Splits,"
@@ -228,6 +229,29 @@ def test_a_missing_piece_is_a_no_with_reason_and_remedy(made, what):
     problems = re.findall(r"^- .+; (.+)$", texts[0], re.MULTILINE)
     assert problems
     assert all(re.match(r"(remove|train|add|clone|commit|prepare|make|name) ", remedy) for remedy in problems)
+
+
+SHAPES = [
+    (RUN, shapes.RecordShape, "a record"),
+    (ANALYSIS, shapes.RecordShape, "an analysis"),
+    (MANIFEST, shapes.ManifestShape, "a manifest"),
+    (SPLITS, shapes.SplitsShape, "splits"),
+    (COSTS, shapes.CostsShape, "costs"),
+    ("CITATION.cff", shapes.CitationShape, "a citation"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "missing"),
+    [(file, key, missing) for file, shape, missing in SHAPES for key in shape.model_fields],
+)
+def test_a_value_of_another_type_is_as_bad_as_a_missing_file(made, file, key, missing):
+    path = Path(file)
+    path.write_text(json.dumps(yaml.safe_load(path.read_text()) | {key: [True]}))
+    _, variables, reason = MISSING[missing]
+    text = written(made)[0]
+    assert {variable for variable, answer in answered(text).items() if answer == "No"} == variables
+    assert reason in text
 
 
 def test_a_study_that_draws_nothing_has_nothing_to_show(made):
