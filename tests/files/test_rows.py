@@ -207,6 +207,25 @@ def test_a_cell_of_an_analysis_that_its_column_cannot_hold_is_refused(tmp_path, 
         frames.read(mode_connectivity, [tmp_path / "a.csv"], [small])
 
 
+@pytest.mark.parametrize(
+    ("module", "columns", "column"),
+    [
+        (mode_connectivity, ("experiment", "variant", *COLUMNS), "first"),
+        (mode_connectivity, ("experiment", "variant", *COLUMNS), "second"),
+        (table1, rows.COLUMNS, "regime"),
+    ],
+)
+def test_rows_of_a_regime_that_is_not_drawn_are_refused(tmp_path, module, columns, column):
+    small = {"experiment": "small", "variant": ""}
+    row = small | {"metric": "accuracy", "seed": 1, "regime": "joint", "first": "joint", "second": "joint"}
+    given = [{key: value for key, value in each.items() if key in columns} for each in (row, row | {column: "-1"})]
+    for name, lines in (("known", given[:1]), ("unknown", given[1:])):
+        rows.write(tmp_path / f"{name}.csv", lines, columns)
+    assert len(frames.read(module, [tmp_path / "known.csv"], [small], regimes=["joint"])) == 1
+    with pytest.raises(ValueError, match="--inputs: there are rows of the regime '-1', which is not drawn"):
+        frames.read(module, [tmp_path / "unknown.csv"], [small], regimes=["joint"])
+
+
 def test_regimes_with_names_like_numbers_stay_text_in_analyses(tmp_path):
     small = {"experiment": "small", "variant": ""}
     rows.write(tmp_path / "a.csv", [small | {"first": "007", "value": 1}], ("experiment", "variant", *COLUMNS))

@@ -15,6 +15,8 @@ NAMES = ("experiment", "variant")
 """Columns that tell experiments apart."""
 WHOLE = ("exit", "n", "seed", "second_seed")
 """Columns of whole numbers."""
+REGIMES = ("regime", "first", "second")
+"""Columns that name regimes: of a run, or of the two that an analysis compares."""
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
@@ -23,7 +25,11 @@ MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 10
 
 
 def read(
-    module: Any, paths: list[Path], drawn: list[dict[str, Any]], made_by: Sequence[str | None] = ()
+    module: Any,
+    paths: list[Path],
+    drawn: list[dict[str, Any]],
+    made_by: Sequence[str | None] = (),
+    regimes: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
@@ -33,10 +39,11 @@ def read(
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
         made_by: digest of the settings that made each of the files, as far as that is known.
+        regimes: that are drawn; empty: all that there are.
 
     Raises:
         ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
-            repeats another, or is of an experiment that is not drawn.
+            repeats another, or is of an experiment or a regime that is not drawn.
     """
     frame = (_rows if module.READS == "rows" else _analysis)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
@@ -47,6 +54,12 @@ def read(
     known = [{name: identity[name] for name in NAMES} for identity in drawn]
     if foreign := [label(identity) for identity in found if identity not in known]:
         raise ValueError(f"--inputs: there are rows of {foreign[0]!r}, which is not drawn; leave its files out")
+    for column in frame.columns.intersection(list(REGIMES)):
+        unknown = sorted(set(frame[column].dropna().unique()) - set(regimes))
+        if regimes and unknown:
+            raise ValueError(
+                f"--inputs: there are rows of the regime {unknown[0]!r}, which is not drawn; leave its files out"
+            )
     return frame
 
 

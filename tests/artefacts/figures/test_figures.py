@@ -168,6 +168,12 @@ def test_without_a_plane_the_panels_say_so():
     assert any("no plane" in text.get_text() for axis in made.axes for text in axis.texts)
 
 
+def test_a_plane_of_one_line_of_points_is_refused():
+    frame = connectivity([1], control=False)
+    with pytest.raises(ValueError, match="the plane of train_loss at exit 2 has 1 x 3 points, too few for a surface"):
+        fig3.figure(frame[(frame["part"] != "plane") | (frame["x"] == 0)], TOLD)
+
+
 def test_a_loss_that_overflows_at_a_corner_leaves_the_rest_of_the_plane():
     frame = connectivity([1], control=False)
     frame.loc[frame.index[frame["part"] == "plane"][0], "value"] = np.inf

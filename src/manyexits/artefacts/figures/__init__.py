@@ -18,7 +18,9 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """
     module = components.module("figures", settings["name"])
     with _style.style():
-        frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs))
+        frame = frames.read(
+            module, inputs, settings["experiments"], each(settings, "rows", inputs), settings["regimes"]
+        )
         made = module.figure(frame, settings, **settings["options"])
         _style.place(made)
         without_date: dict[str, dict[str, Any]] = {

@@ -66,6 +66,11 @@ def plane(axis: Axes, rows: pd.DataFrame, exit_: int, metric: str, appearance: d
     if not np.isfinite(grid.to_numpy()).any():
         axis.annotate("no plane: it needs disjoint, joint and mixed", (0.05, 0.5), xycoords="axes fraction", fontsize=7)
         return
+    if min(grid.shape) < 2:
+        raise ValueError(
+            f"--inputs: the plane of {metric} at exit {exit_} has {grid.shape[1]} x {grid.shape[0]} points, too few for"
+            " a surface; let the workflow make the file again"
+        )
     surface(axis, x, y, grid.to_numpy(), logarithmic=metric == "train_loss")
     for anchor in frames.records(of_seed[of_seed["part"] == "anchor"]):
         look, place = appearance[anchor["first"]], (anchor["x"], anchor["y"])

@@ -65,7 +65,7 @@ def _latex(cells: pd.DataFrame) -> str:
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
     module = components.module("tables", settings["name"])
-    frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs))
+    frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs), settings["regimes"])
     made = module.table(frame, settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex())
