@@ -18,17 +18,22 @@ def draft(jobs: "Jobs") -> Draft:
     trainings, analyses = jobs.trainings(runs.shown), jobs.analyses()
     experiments = []
     for name, entry in entries.items():
-        phases = dict.fromkeys(
-            phase for regime in entry.regimes for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
-        )
         told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | jobs.initial(
             entry.backbone
         )
-        told["recipes"] = {phase: recipe for phase, recipe in entry.recipes.items() if phase in phases}
+        told["recipes"] = {
+            regime: {
+                phase: entry.recipes_of(regime)[phase]
+                for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
+            }
+            for regime in entry.regimes
+        }
         told |= {"name": name, "seeds": runs.seeds(name), "network": jobs.network(name)}
         experiments.append(told | {"criteria": study.criteria(entry)})
     regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
-    recipes = dict.fromkeys(recipe for told in experiments for recipe in told["recipes"].values())
+    recipes = dict.fromkeys(
+        recipe for told in experiments for named in told["recipes"].values() for recipe in named.values()
+    )
     datasets = dict.fromkeys(entry.dataset for entry in entries.values())
     settings = {
         "experiments": experiments,
@@ -74,7 +79,7 @@ def _recorded(jobs: "Jobs", trainings: list[Job]) -> list[Settings]:
             "dataset": entry.dataset if entry else job.names["dataset"],
             "backbone": entry.backbone if entry else job.names["backbone"],
             "phases": [
-                [phase["phase"], entry.recipes[phase["phase"]] if entry else job.names["recipe"]]
+                [phase["phase"], entry.recipes_of(regime)[phase["phase"]] if entry else job.names["recipe"]]
                 for phase in job.settings["phases"]
             ],
             "shared": ["backbone"] if phase_1 else [],

@@ -60,6 +60,8 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _checked(self) -> "Study":
+        if named_alike := sorted(set(PHASES) & set(self.regimes)):
+            raise StudyError(f"regimes.{named_alike[0]}: a phase has this name; name the regime otherwise")
         shown = [f"{100 * budget:g} %" for budget in self.budgets]
         if twice := [each for each in shown if shown.count(each) > 1]:
             raise ValueError(f"budgets: two of them read {twice[0]} in tables; round them")
@@ -103,9 +105,14 @@ class Study(Strict):
         known(f"{key}.backbone", experiment.backbone, list(self.backbones))
         known(f"{key}.method", experiment.method, list(self.methods))
         known(f"{key}.placement", experiment.placement, list(self.placements))
-        for phase, recipe in experiment.recipes.items():
-            known(f"{key}.recipes", phase, list(PHASES))
-            known(f"{key}.recipes.{phase}", recipe, list(self.recipes))
+        for where, recipe in experiment.recipes.items():
+            regime, _, phase = where.rpartition(".")
+            if regime:
+                known(f"{key}.recipes", regime, [*PHASES, *self.regimes])
+            if regime in PHASES:
+                raise StudyError(f"{key}.recipes.{regime}: a phase has one recipe; write its name")
+            known(f"{key}.recipes.{regime}" if regime else f"{key}.recipes", phase, list(PHASES))
+            known(f"{key}.recipes.{where}", recipe, list(self.recipes))
         for regime in experiment.regimes:
             known(f"{key}.regimes", regime, list(self.regimes))
             self._check_phases(key, regime, experiment)
@@ -115,7 +122,7 @@ class Study(Strict):
     def _check_phases(self, key: str, regime: str, experiment: Experiment) -> None:
         later = self.later_phases(regime, experiment)
         for phase in (*self.regimes[regime], *later):
-            if phase not in experiment.recipes:
+            if phase not in experiment.recipes_of(regime):
                 raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
         if not {"all", "heads"} & set(self.regimes[regime]):
             raise StudyError(
@@ -128,7 +135,7 @@ class Study(Strict):
                 f"{key}.regimes: {regime} trains no backbone, so that its last exit would be that of the random start;"
                 " add the phase backbone or all, or keep the classifier of pretrained weights"
             )
-        recipes = [self.recipes[experiment.recipes[phase]] for phase in later]
+        recipes = [self.recipes[experiment.recipes_of(regime)[phase]] for phase in later]
         for field in ("devices", "precision"):
             if len({getattr(recipe, field) for recipe in recipes}) > 1:
                 raise StudyError(
@@ -158,10 +165,10 @@ class Study(Strict):
         task, method = self.datasets[experiment.dataset].task_name, self.methods[experiment.method].kind
         if task not in components.constant("methods", method, "TASKS", [task]):
             raise StudyError(f"{key}.method: {experiment.method!r} is not defined for {task}; choose another method")
-        for phase, recipe in experiment.recipes.items():
+        for where, recipe in experiment.recipes.items():
             if task == "regression" and self.recipes[recipe].label_smoothing:
                 raise StudyError(
-                    f"{key}.recipes.{phase}: label_smoothing of {recipe!r} spreads targets over classes, and"
+                    f"{key}.recipes.{where}: label_smoothing of {recipe!r} spreads targets over classes, and"
                     f" {experiment.dataset!r} has scores; choose another recipe"
                 )
         for name in self.criteria(experiment):

@@ -189,9 +189,26 @@ class Placement(Strict):
         return {"shares": self.shares} if self.every is None else {"every": self.every}
 
 
-def _of_all_phases(given: Any) -> Any:
-    """Recipes by phase: a single name is the recipe of all."""
-    return dict.fromkeys(PHASES, given) if isinstance(given, str) else given
+def _by_phase(given: Any) -> Any:
+    """Recipes by phase or `regime.phase`: a single name is the recipe of all phases, of an experiment or a regime."""
+    if isinstance(given, str):
+        return dict.fromkeys(PHASES, given)
+    if not isinstance(given, dict):
+        return given
+    found: dict[Any, Any] = {}
+    for key, named in given.items():
+        if str(key).rpartition(".")[2] in PHASES and not isinstance(named, dict):
+            found[key] = named
+        else:
+            own = named if isinstance(named, dict) else dict.fromkeys(PHASES, named)
+            found |= {f"{key}.{phase}": name for phase, name in own.items()}
+    return found
+
+
+Recipes = Annotated[
+    dict[str, Name],
+    BeforeValidator(_by_phase, json_schema_input_type=dict[str, Name | dict[str, Name]] | Name),
+]
 
 
 class Experiment(Strict):
@@ -205,8 +222,8 @@ class Experiment(Strict):
     """Entry of `methods`."""
     placement: Name = "sdn"
     """Entry of `placements`."""
-    recipes: Annotated[dict[str, Name], BeforeValidator(_of_all_phases, json_schema_input_type=dict[str, Name] | Name)]
-    """Phase -> entry of `recipes`; a single name is the recipe of all phases."""
+    recipes: Recipes
+    """Phase -> entry of `recipes`; a single name is the recipe of all phases. Regime -> the same, for that regime."""
     regimes: Distinct[Name] = ["disjoint", "joint", "mixed"]
     """Entries of `regimes`."""
     criteria: Distinct[Name] | None = None
@@ -218,6 +235,11 @@ class Experiment(Strict):
     """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
     vary_seeds: Distinct[Seed] | None = None
     """Seeds of these further experiments; null: the base's."""
+
+    def recipes_of(self, regime: str) -> dict[str, str]:
+        """Phase -> recipe in a regime: its own, else that of all regimes."""
+        named = {phase: self.recipes.get(f"{regime}.{phase}") or self.recipes.get(phase) for phase in PHASES}
+        return {phase: name for phase, name in named.items() if name is not None}
 
 
 ALL = "all"

@@ -159,10 +159,10 @@ class Jobs:
     def _first(self) -> dict[tuple[str, str], dict[str, None]]:
         """Dataset and backbone -> recipes of phase 1, by any experiment."""
         found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-        for expansion in self.runs.experiments.values():
-            entry = expansion.experiment
-            if "backbone" in entry.recipes:
-                found[entry.dataset, entry.backbone][entry.recipes["backbone"]] = None
+        for name, expansion in self.runs.experiments.items():
+            for regime in expansion.experiment.regimes:
+                if phase_1 := self.runs.pretrained(name, regime):
+                    found[phase_1["dataset"], phase_1["backbone"]][phase_1["recipe"]] = None
         return found
 
     def _one_a_pass(self, phases: Iterable[tuple[str, str]]) -> Settings:
@@ -173,9 +173,12 @@ class Jobs:
     def _count_flops(self, experiment: str) -> Draft:
         reads = self._data(self.runs.experiment(experiment).dataset)
         entry = self.runs.experiment(experiment)
-        later = (phase for regime in entry.regimes for phase in self.study.later_phases(regime, entry))
-        phases = {phase: entry.recipes[phase] for phase in later}
-        told = {"network": self.network(experiment)} | self._one_a_pass(phases.items())
+        phases = dict.fromkeys(
+            (phase, entry.recipes_of(regime)[phase])
+            for regime in entry.regimes
+            for phase in self.study.later_phases(regime, entry)
+        )
+        told = {"network": self.network(experiment)} | self._one_a_pass(phases)
         return Draft(told, reads, self._made("costs", f"{experiment}.json"))
 
     def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: int) -> Draft:
@@ -191,7 +194,7 @@ class Jobs:
     def _train(self, experiment: str, regime: str, seed: int) -> Draft:
         entry = self.runs.experiment(experiment)
         phase_1, phases = self.runs.pretrained(experiment, regime), self.study.later_phases(regime, entry)
-        recipes = tuple(self.study.recipes[entry.recipes[phase]] for phase in phases)
+        recipes = tuple(self.study.recipes[entry.recipes_of(regime)[phase]] for phase in phases)
         told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
         settings = {"network": self.network(experiment), "phases": told, "seed": seed}
         counted = self.job("count_flops", experiment=experiment)
@@ -304,7 +307,8 @@ class Jobs:
         placement are left out: the paper's placement is not public."""
         entry, regime_phases = self.runs.experiment(experiment), self.study.regimes[regime]
         data = self.runs.dataset(experiment).told("")
-        recipes = [[phase, self.study.recipes[entry.recipes[phase]].science()] for phase in regime_phases]
+        named = entry.recipes_of(regime)
+        recipes = [[phase, self.study.recipes[named[phase]].science()] for phase in regime_phases]
         network = {key: value for key, value in self.network(experiment).items() if key != "placement"}
         told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
         return digest(told | {"phases": recipes, "weights": self.initial(entry.backbone)})

@@ -88,6 +88,13 @@ def test_a_subset_is_the_first_photographs_of_each_class_by_name(tmp_path):
     assert raw.train.labels.tolist() == list(range(10))
 
 
+@pytest.mark.parametrize(("per_class", "n"), [([None, 1], (20, 10)), ([1, None], (10, 10)), ([None, None], (20, 10))])
+def test_of_one_part_a_subset_and_of_the_other_all(tmp_path, per_class, n):
+    tree(tmp_path)
+    raw = imagenette.load(tmp_path, False, pixels=16, per_class=per_class)
+    assert (len(raw.train.labels), len(raw.test.labels)) == n
+
+
 def test_more_photographs_than_a_class_has_are_refused(tmp_path):
     tree(tmp_path)
     refused(tmp_path, "the class folder val/n01440764 holds 1 of the 900", "lower per_class in", per_class=[1, 900])

@@ -36,9 +36,7 @@ def pseudocode(settings: dict[str, Any]) -> str:
     ]
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
-        used = [phase for name in told["regimes"] for phase in settings["regimes"][name]]
-        named = {phase: told["recipes"][phase] for phase in (*used, *told["recipes"])}
-        lines = _start(told.get("weights")) + _in_force(named, recipes)
+        lines = _start(told.get("weights")) + _in_force(recipes_by_phase(told), recipes)
         by_recipes.setdefault(lines, []).append(told["name"])
     tables = [f"{', '.join(names)}\n{lines}" for lines, names in by_recipes.items()]
     return "\n".join([*parts, PHASE, *losses, *tables])
@@ -92,6 +90,13 @@ def value(given: Any) -> str:
     if isinstance(given, bool):
         return "yes" if given else "no"
     return f"{given:g}" if isinstance(given, float) else str(given)
+
+
+def recipes_by_phase(told: dict[str, Any]) -> dict[str, str]:
+    """Phase -> recipe of an experiment; where regimes differ, the regime before its phase."""
+    named = [(regime, phase, name) for regime, own in told["recipes"].items() for phase, name in own.items()]
+    by_phase = {phase: {name for _, other, name in named if other == phase} for _, phase, _ in named}
+    return {phase if len(by_phase[phase]) == 1 else f"{regime}, {phase}": name for regime, phase, name in named}
 
 
 def _start(weights: dict[str, Any] | None) -> str:

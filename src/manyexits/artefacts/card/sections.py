@@ -6,12 +6,13 @@ from typing import Any
 
 from manyexits.artefacts.card.answers import authors, versions
 from manyexits.artefacts.card.blocks import Cell, Code, Grid, Link, Section, Text
-from manyexits.artefacts.card.pseudocode import pseudocode, value
+from manyexits.artefacts.card.pseudocode import pseudocode, recipes_by_phase, value
 from manyexits.artefacts.card.records import Facts, Recorded, Trained, grouped, hardware, names
 
 NOTATION = (
     "θ: all weights. K exits, the last is the backbone's own classifier. Extras: what a method adds beside heads."
-    " R: the recipe of a phase. A first phase that trains the backbone alone runs once, for all regimes that begin so."
+    " R: the recipe of a phase; R[regime, phase] where a regime has its own. A first phase that trains the backbone"
+    " alone runs once, for all regimes that begin so."
 )
 UNTOLD = ("dataset", "source")
 """Settings of a dataset that stand elsewhere on the card."""
@@ -45,7 +46,7 @@ def experiments(facts: Facts) -> list[Grid | Text]:
             told["placement"],
             ", ".join(told["regimes"]),
             _listed(told["seeds"]),
-            "; ".join(f"{phase}: {recipe}" for phase, recipe in told["recipes"].items()),
+            "; ".join(f"{phase}: {recipe}" for phase, recipe in recipes_by_phase(told).items()),
             ", ".join(told["criteria"]),
         ]
         for told in facts.settings["experiments"]

@@ -39,7 +39,7 @@ def places(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([path, path.removesuffix(".tgz").removesuffix(".tar.gz")]))
 
 
-def look(found: Path, *, store: Store, per_class: list[int] | None = None) -> Collection[Members]:
+def look(found: Path, *, store: Store, per_class: list[int | None] | None = None) -> Collection[Members]:
     """What lies there, before a photograph is decoded.
 
     Raises:
@@ -50,7 +50,9 @@ def look(found: Path, *, store: Store, per_class: list[int] | None = None) -> Co
     train, test = (by_class(members, f"{top}{part}/", list(CLASSES)) for part in ("train", "val"))
     if per_class:
         try:
-            train, test = train.first(per_class[0]), test.first(per_class[1])
+            train, test = (
+                part if n is None else part.first(n) for part, n in zip((train, test), per_class, strict=True)
+            )
         except ValueError as error:
             raise ValueError(f"{found}: {error}; lower per_class in the dataset's entry of config.yaml") from error
     return Collection(members, train, test, list(CLASSES.values()), store)
@@ -63,7 +65,9 @@ def load(
     *,
     path: str = "imagenette2.tgz",
     pixels: Annotated[int, Field(ge=1, le=4096)] = 224,
-    per_class: Annotated[list[Annotated[int, Field(ge=1, le=10000)]], Field(min_length=2, max_length=2)] | None = None,
+    per_class: (
+        Annotated[list[Annotated[int, Field(ge=1, le=10000)] | None], Field(min_length=2, max_length=2)] | None
+    ) = None,
     store: Literal["arrays", "index"] = "arrays",
     damaged: Literal["refuse", "skip"] = "refuse",
     hub_id: str = "frgfm/imagenette",

@@ -33,7 +33,8 @@ class ShownSettings(Numbers):
     placement: str
     regimes: list[str]
     seeds: Seeds
-    recipes: dict[Phase, str]
+    recipes: dict[str, dict[Phase, str]]
+    """Regime -> phase -> recipe."""
     criteria: list[str]
     network: MultiExitSettings
     weights: StartSettings | None = None
@@ -101,7 +102,8 @@ class CardSettings(StageSettings):
         pairs = {(each.dataset, each.backbone) for each in self.experiments}
         named: list[tuple[str, Any, Container[Any]]] = []
         named += [("regime", name, self.regimes) for each in self.experiments for name in each.regimes]
-        named += [("recipe", name, self.recipes) for each in self.experiments for name in each.recipes.values()]
+        of_phases = [named for each in self.experiments for named in each.recipes.values()]
+        named += [("recipe", name, self.recipes) for each in of_phases for name in each.values()]
         named += [("recipe", name, self.recipes) for each in self.trainings for _, name in each.phases]
         named += [("dataset", each.dataset, self.datasets) for each in self.experiments]
         named += [("dataset", each.identity.dataset, self.datasets) for each in self.analyses.values()]
@@ -111,7 +113,7 @@ class CardSettings(StageSettings):
             ("backbone", (each.dataset, each.backbone), pairs) for each in self.trainings if each.stage == "pretrain"
         ]
         named += [
-            ("phase", phase, each.recipes)
+            ("phase", phase, each.recipes.get(name, ()))
             for each in self.experiments
             for name in each.regimes
             for phase in self.regimes.get(name, ())
