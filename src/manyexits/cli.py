@@ -22,6 +22,8 @@ from manyexits.commands.arguments import (
 from manyexits.commands.verbs import doctor, gather, report, schema, settings, unlock
 from manyexits.files.printable import printable
 
+ANSWERS = "answers.safetensors"
+"""What `evaluate` writes beside its rows."""
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """sysexits' "temporary failure": the state is saved, start again to go on."""
@@ -213,9 +215,9 @@ def calibrate(chosen: argparse.Namespace) -> None:
 
 
 def evaluate(chosen: argparse.Namespace) -> None:
-    """tidy rows of one run"""
-    from manyexits.exits import costs, criteria, evaluate, predict, task, thresholds
-    from manyexits.files import digests, made, rows
+    """tidy rows of one run, and beside them what every test sample was answered"""
+    from manyexits.exits import answers, costs, criteria, evaluate, predict, task, thresholds
+    from manyexits.files import made, rows
 
     settings, counted = chosen.settings, costs.read(chosen.costs)
     asked, of_exits = task.of(settings["task"]), counted.of_exits
@@ -225,9 +227,31 @@ def evaluate(chosen: argparse.Namespace) -> None:
     scans = {name: criteria.named(name, asked, len(of_exits)) for name in chosen_cells.criteria}
     by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits))
     validation, test = (by_split[name] for name in predict.SPLITS)
-    found = evaluate.evaluate(thresholds.told(chosen_cells), asked, scans, validation, test, of_exits, counted.backbone)
-    told = [settings["identity"] | row for row in found]
-    rows.write(chosen.output, told, rows.COLUMNS, digests.whose(settings))
+    cells = thresholds.told(chosen_cells)
+    left_at = evaluate.leaving(cells, asked, scans, test)
+    found = evaluate.evaluate(cells, asked, scans, validation, test, left_at, of_exits, counted.backbone)
+    by = made.by(settings, predictions=chosen.predictions, thresholds=chosen.thresholds)
+    rows.write(chosen.output, [settings["identity"] | row for row in found], rows.COLUMNS, by.settings)
+    answers.write(chosen.output.with_name(ANSWERS), answers.Answers(test["label"], test["answer"], left_at), by)
+
+
+def compare(chosen: argparse.Namespace) -> None:
+    """differences between the regimes of one experiment, paired over samples and seeds"""
+    from manyexits.exits import answers, compare, task
+    from manyexits.files import digests, made, rows
+
+    settings = chosen.settings
+    if len(chosen.answers) != len(settings["runs"]):
+        raise ValueError(f"--answers: the settings name {len(settings['runs'])} runs, not {len(chosen.answers)}")
+    runs = {}
+    expected = made.each(settings, "answers", chosen.answers)
+    for run, file, digest in zip(settings["runs"], chosen.answers, expected, strict=True):
+        found, by = answers.read(file)
+        made.by_settings(file, by, digest)
+        runs[run["regime"], run["seed"]] = found
+    identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
+    told = [identity | row for row in compare.compare(runs, task.of(settings["task"]))]
+    rows.write(chosen.output, told, rows.COMPARED, digests.whose(settings))
 
 
 def analyse(chosen: argparse.Namespace) -> None:
@@ -295,6 +319,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     count_flops: [SETTINGS, path("data"), OUTPUT],
     calibrate: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
+    compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
     analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
     table: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
     figure: [SETTINGS, path("inputs", nargs="+"), OUTPUT],

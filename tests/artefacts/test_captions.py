@@ -36,7 +36,7 @@ def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
         for experiment in plan.runs.drawn(kind, name):
             assert f"- {experiment}: " in text
         assert "n = 144 training, 36 validation and 60 test images" in text  # those of the manifest
-        assert "test split" in own[kind, name] or "training images" in own[kind, name]
+        assert any(what in own[kind, name] for what in ("test split", "test samples", "training images"))
         first = plan.job(kind.removesuffix("s"), name=name).reads["rows"][0]
         assert f"``{plan.below(first)}``" in text
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import records
 import yaml
@@ -16,16 +17,23 @@ from conftest import ROOT, SMALL
 
 from manyexits.artefacts import gather
 from manyexits.cli import main
+from manyexits.exits import answers
+from manyexits.exits.answers import Answers
 from manyexits.files import rows
+from manyexits.files.made import Made
 from manyexits.study.job import RUN
 from manyexits.study.plan import load
 
 STUDY = yaml.safe_load(SMALL) | {
     "analyses": {},
-    "tables": {"table1": {"experiments": ["small"], "protocols": ["shared"]}},
+    "tables": {
+        "table1": {"experiments": ["small"], "protocols": ["shared"]},
+        "comparisons": {"experiments": ["small"]},
+    },
     "figures": {"budget_curves": {"experiments": ["small"]}},
 }
-KEPT = {"run.json", "history.csv", "thresholds.json", "rows.csv"}
+KEPT = {"run.json", "history.csv", "thresholds.json", "rows.csv", "answers.safetensors"}
+BY = Made(settings="0" * 16, inputs={})
 
 
 def finished(plan, prepared: Path, folder: Path) -> None:
@@ -40,6 +48,12 @@ def finished(plan, prepared: Path, folder: Path) -> None:
         (place / "thresholds.json").write_text("{}")
         identity = plan.runs.identity(experiment) | {"regime": regime, "seed": seed}
         rows.write(place / "rows.csv", [identity | row for row in of_a_run(seed)])
+        answers.write(place / "answers.safetensors", Answers(np.zeros(3), np.zeros((3, 2)), {}), BY)
+    names = dict.fromkeys(("experiment", "variant"), "") | {"experiment": "small", "protocol": "shared"}
+    told = {"criterion": "confidence", "metric": "accuracy", "n": 60, "seeds": 2, "first": "joint", "second": "mixed"}
+    cell = {"budget": "0.5", "difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.01}
+    (output / "comparisons").mkdir()
+    rows.write(output / "comparisons/small.csv", [names | told | cell], rows.COMPARED)
 
 
 def of_a_run(seed: int) -> list[dict]:
@@ -74,7 +88,12 @@ def test_records_are_taken_and_weights_are_not(trained, capsys):
     assert capsys.readouterr().out == "8 of 8 trainings are in docs/tiny\n"
     runs = {Path(f"runs/small/{r}/s{s}/{f}") for r in ("disjoint", "joint", "mixed") for s in (1, 2) for f in KEPT}
     phase_1 = {Path(f"backbones/digits/tiny/quick/s{s}/{f}") for s in (1, 2) for f in ("run.json", "history.csv")}
-    rest = {Path("costs/small.json"), Path("data/digits/manifest.json"), Path("data/digits/splits.json")}
+    rest = {
+        Path("costs/small.json"),
+        Path("comparisons/small.csv"),
+        Path("data/digits/manifest.json"),
+        Path("data/digits/splits.json"),
+    }
     assert files("docs/tiny") == runs | phase_1 | rest
 
 
@@ -101,6 +120,14 @@ def test_a_record_that_names_a_machine_is_refused_and_nothing_is_taken(trained, 
     assert main(["gather", "--configfile", "tiny.yaml", "--into", "docs/tiny"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"manyexits gather: results/tiny/runs/small/joint/s2/thresholds.json holds {reason}")
+    assert not Path("docs").exists()
+
+
+def test_arrays_whose_metadata_name_a_machine_are_refused(trained, capsys):
+    place = Path("results/tiny/runs/small/joint/s2/answers.safetensors")
+    answers.write(place, Answers(np.zeros(3), np.zeros((3, 2)), {}), Made(settings="/mnt/disk/me", inputs={}))
+    assert main(["gather", "--configfile", "tiny.yaml", "--into", "docs/tiny"]) == 2
+    assert f"{place} holds an absolute path, '/mnt/disk/me'" in capsys.readouterr().err
     assert not Path("docs").exists()
 
 
@@ -135,7 +162,7 @@ def test_tables_figures_card_and_report_rebuild_from_committed_records_alone(tra
     command = ["make", "workstation-tables", "WORKSTATION=tiny.yaml", f"BIN={Path(sys.executable).parent}", "CORES=1"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     assert done.returncode == 0, done.stdout + done.stderr
-    made = {Path(f"tables/table1.{suffix}") for suffix in ("csv", "md", "tex")}
+    made = {Path(f"tables/{name}.{suffix}") for name in ("table1", "comparisons") for suffix in ("csv", "md", "tex")}
     made |= {Path(f"figures/budget_curves.{suffix}") for suffix in ("png", "pdf")}
     made |= {Path("card.md"), Path("card.html")}
     assert files("docs/tiny") == before | made

@@ -65,7 +65,8 @@ def run(validation, test, costs=COSTS, budgets=(0.1, 0.4, 1.0), names=("confiden
             both = [[predict.scored(made, scan, task) for scan in own] for made in (validation, test)]
             if protocol != "geometric" or name == "confidence":
                 cells += choose(protocol, own, list(budgets), *both, costs, BACKBONE)
-    return evaluate.evaluate(cells, task, scans, validation, test, costs, BACKBONE)
+    left_at = evaluate.leaving(cells, task, scans, test)
+    return evaluate.evaluate(cells, task, scans, validation, test, left_at, costs, BACKBONE)
 
 
 def cell(thresholds, criterion="confidence", inclusive=False):
@@ -81,9 +82,10 @@ def cell(thresholds, criterion="confidence", inclusive=False):
 # -- cells ------------------------------------------------------------------------------------------------------------
 
 
-def rows_of(cell, made, sign=1.0, task=TASK):
-    certain = made["confidence"] if sign > 0 else -made["entropy"]
-    return cell_rows(cell, task, sign, certain, made, COSTS)
+def rows_of(cell, made, task=TASK):
+    scans = {cell["criterion"]: criteria.named(cell["criterion"], task, len(COSTS))}
+    left_at = evaluate.leaving([cell], task, scans, made)
+    return cell_rows(cell, task, left_at.get(evaluate.key(cell)), made, COSTS)
 
 
 @quick
@@ -116,7 +118,7 @@ def test_on_the_threshold_a_sample_leaves_only_where_the_cell_is_inclusive(inclu
 
 def test_entropy_leaves_below_its_threshold():
     made = arrays(np.array([[0.75, 0.9, 1.0], [0.5, 0.75, 1.0], [0.5, 0.5, 1.0]]), np.ones((3, 3), dtype=bool))
-    found = rows_of(cell([0.5, 0.5], "entropy"), made, sign=-1.0)
+    found = rows_of(cell([0.5, 0.5], "entropy"), made)
     assert told(found, "exit_share") == [1 / 3, 1 / 3, 1 / 3]
 
 
@@ -359,7 +361,8 @@ def test_every_shared_cell_of_scores_is_of_the_pair_that_is_best_on_validation()
     scans = criteria.named("agreement", SCORES, 3)
     both = [[predict.scored(made, scan, SCORES) for scan in scans] for made in (validation, test)]
     cells = choose("shared", scans, [0.9], *both, COSTS, BACKBONE)
-    found = evaluate.evaluate(cells, SCORES, {"agreement": scans}, validation, test, COSTS, BACKBONE)
+    left_at = evaluate.leaving(cells, SCORES, {"agreement": scans}, test)
+    found = evaluate.evaluate(cells, SCORES, {"agreement": scans}, validation, test, left_at, COSTS, BACKBONE)
     for cell in cells:
         tau, patience = cell["thresholds"][0], cell["patience"]
         tau = {"everybody": math.inf, "nobody": -math.inf}.get(tau, tau)

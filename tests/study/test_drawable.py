@@ -14,7 +14,8 @@ from manyexits.analysis import mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
 from manyexits.data.prepared import Prepared
-from manyexits.exits import calibrate, criteria, evaluate, predict, task
+from manyexits.exits import calibrate, compare, criteria, evaluate, predict, task
+from manyexits.exits.answers import Answers
 from manyexits.files import rows
 from manyexits.models.network import MultiExit
 from manyexits.study import components
@@ -49,7 +50,7 @@ def predicted(classes, scores):
 
 @cache
 def evaluated(classes, scores, names, protocols, budgets):
-    """Rows of such a network, without identity."""
+    """Rows of such a network, without identity, and what its test samples were answered."""
     told, validation, test = predicted(classes, scores)
     scans = {name: criteria.named(name, told, K) for name in names}
     cells = []
@@ -58,7 +59,9 @@ def evaluated(classes, scores, names, protocols, budgets):
             if protocol != "geometric" or name == "confidence":
                 scored = [[predict.scored(each, scan, told) for scan in own] for each in (validation, test)]
                 cells += calibrate.choose(protocol, own, budgets, *scored, COSTS, BACKBONE)
-    return evaluate.evaluate(cells, told, scans, validation, test, COSTS, BACKBONE)
+    left_at = evaluate.leaving(cells, told, scans, test)
+    found = evaluate.evaluate(cells, told, scans, validation, test, left_at, COSTS, BACKBONE)
+    return found, Answers(test["label"], test["answer"], left_at)
 
 
 class Surface(mode_connectivity.Surface):
@@ -73,16 +76,24 @@ class Surface(mode_connectivity.Surface):
         return mode_connectivity.Point(0.1 + far * np.arange(1, K + 1), 1 / (1 + far * np.arange(1, K + 1)))
 
 
+def answered(job, plan):
+    """What the runs of one `evaluate` or `compare` leave."""
+    entry = plan.runs.experiment(job.names["experiment"])
+    labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
+    scores = tuple(labels["scores"]) if labels["scores"] else None
+    asked = (tuple(plan.study.criteria(entry)), tuple(plan.study.protocols), tuple(plan.study.budgets))
+    return evaluated(labels["classes"], scores, *asked)
+
+
 def rows_of(job, plan):
-    """The rows of one `evaluate` or `analyse`."""
+    """The rows of one `evaluate`, `compare` or `analyse`."""
     told = job.settings
     if job.stage == "evaluate":
-        entry = plan.runs.experiment(job.names["experiment"])
-        labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
-        scores = tuple(labels["scores"]) if labels["scores"] else None
-        asked = (tuple(plan.study.criteria(entry)), tuple(plan.study.protocols), tuple(plan.study.budgets))
-        return [told["identity"] | row for row in evaluated(labels["classes"], scores, *asked)]
+        return [told["identity"] | row for row in answered(job, plan)[0]]
     identity = {key: told["identity"][key] for key in ("experiment", "variant")}
+    if job.stage == "compare":
+        runs = {(run["regime"], run["seed"]): answered(job, plan)[1] for run in told["runs"]}
+        return [identity | row for row in compare.compare(runs, task.of(told["task"]))]
     network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
     models = [(run["regime"], run["seed"], network) for run in told["runs"]]
     return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
@@ -90,14 +101,14 @@ def rows_of(job, plan):
 
 def read_by(plan, kind, name):
     """The jobs whose rows a table or figure reads."""
-    by_file = {each.writes[0]: each for each in plan.of("evaluate", "analyse")}
+    by_file = {each.writes[0]: each for each in plan.of("evaluate", "compare", "analyse")}
     return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]]
 
 
 def columns(kind, name):
     """Columns of those rows."""
-    reads_rows = components.module(kind, name).READS == "rows"
-    return rows.COLUMNS if reads_rows else ("experiment", "variant", *mode_connectivity.COLUMNS)
+    analysed = ("experiment", "variant", *mode_connectivity.COLUMNS)
+    return {"rows": rows.COLUMNS, "comparisons": rows.COMPARED}.get(components.module(kind, name).READS, analysed)
 
 
 def drawn(plan, kind, name, folder):
@@ -189,6 +200,7 @@ def studies(draw):
 
 OPTIONS = {
     "table1": ("protocols", "criterion"),
+    "comparisons": ("protocols", "criterion"),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "colours"),
     "fig3": ("colours",),
@@ -209,7 +221,10 @@ def written(given):
         if given[name]
     }
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
-    for kind, names in (("tables", ("table1", "mode_connectivity")), ("figures", ("budget_curves", "fig3"))):
+    for kind, names in (
+        ("tables", ("table1", "comparisons", "mode_connectivity")),
+        ("figures", ("budget_curves", "fig3")),
+    ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
     return raw
 
@@ -261,6 +276,16 @@ def check_table1(made, told, plan):
     assert "nan" not in made.markdown().lower()
 
 
+def check_comparisons(made, told, plan):
+    expected = set(lines_of(told, plan))
+    for end in ("first", "second"):
+        shown = set(made.data[["experiment", "variant", end]].itertuples(index=False, name=None))
+        assert shown <= expected
+    assert len(made.sections) == len(made.data[["protocol", "metric"]].drop_duplicates())
+    assert made.data[["difference", "low", "high", "p"]].notna().all(axis=None)
+    assert "nan" not in made.markdown().lower()
+
+
 def check_connectivity(made, told, plan):
     assert set(made.data["experiment"]) == {identity["experiment"] for identity in told["experiments"]}
     assert made.data["mean"].notna().all()
@@ -295,6 +320,7 @@ def check_planes(made, told, plan):
 
 CHECKS = {
     "table1": check_table1,
+    "comparisons": check_comparisons,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
     "fig3": check_planes,
@@ -352,7 +378,7 @@ def one(**stated):
         one(criteria=["entropy"]),
         one(criteria=["patience"]),
         one(criteria=["entropy", "confidence"]),
-        one(regimes=["disjoint"], seeds=[1, 2]),
+        one(regimes=["disjoint"], seeds=[1, 2]) | {"comparisons": None},
         one(regimes=["joint", "mixed"], seeds=[1]),
         one(regimes=[*REGIMES], seeds=[1]) | {"fig3": None},
         one(regimes=[*REGIMES][:6], seeds=[1, 2], criteria=["confidence", "patience"], vary={"method": ["ztw", "pbee"]})
@@ -364,20 +390,22 @@ def one(**stated):
 )
 def test_odd_studies_are_drawn_whole(change, tmp_path):
     plan = load(written(PLAIN | ALL | change))
-    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3"}
+    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3", "comparisons"}
     check_drawn(plan, tmp_path)
 
 
 SAID = {
-    "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1]),
+    "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
+    | {"comparisons": None},
     "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores"),
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
-    | {"fig3": None},
+    | {"fig3": None, "comparisons": None},
+    "tables.comparisons: it compares regimes, and one has disjoint alone": one(regimes=["disjoint"], seeds=[1, 2]),
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
         criteria=["entropy"]
     )
-    | {"protocols": ["geometric"]},
+    | {"protocols": ["geometric"], "comparisons": None},
     "tables.table1.protocols: there is no 'shared'; valid names: ": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},

@@ -1,4 +1,4 @@
-# Steps 4 to 7: from a trained network to tidy rows. Only predict loads torch.
+# Steps 4 to 7: from a trained network to tidy rows, and to what tells regimes apart. Only predict loads torch.
 
 
 rule predict:
@@ -56,6 +56,7 @@ rule evaluate:
         unpack(STUDY.reads("evaluate")),
     output:
         rows=f"{STUDY.run}/rows.csv",
+        answers=ensure(f"{STUDY.run}/answers.safetensors", non_empty=True),
     log:
         f"{STUDY.output}/logs/evaluate/{{experiment}}/{{regime}}/s{{seed}}.log",
     benchmark:
@@ -73,3 +74,27 @@ rule evaluate:
     shell:
         "manyexits evaluate --settings {params.settings:q} --predictions {input.predictions:q}"
         " --thresholds {input.thresholds:q} --costs {input.costs:q} --output {output.rows:q} 2> {log:q}"
+
+
+rule compare:
+    input:
+        unpack(STUDY.reads("compare")),
+    output:
+        comparisons=f"{STUDY.output}/comparisons/{{experiment}}.csv",
+    log:
+        f"{STUDY.output}/logs/compare/{{experiment}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/compare/{{experiment}}.tsv"
+    group:
+        "numbers"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("compare"),
+    message:
+        "Comparing the regimes of {wildcards.experiment}"
+    shell:
+        "manyexits compare --settings {params.settings:q} --answers {input.answers:q}"
+        " --output {output.comparisons:q} 2> {log:q}"

@@ -13,7 +13,9 @@ from manyexits.study import components
 
 NAMES = ("experiment", "variant")
 """Columns that tell experiments apart."""
-WHOLE = ("exit", "n", "seed", "second_seed")
+COMPARED_TEXT = ("protocol", "criterion", "budget", "metric", "first", "second")
+"""Columns of comparisons that hold text."""
+WHOLE = ("exit", "n", "seed", "second_seed", "seeds")
 """Columns of whole numbers."""
 REGIMES = ("regime", "first", "second")
 """Columns that name regimes: of a run, or of the two that an analysis compares."""
@@ -34,8 +36,8 @@ def read(
     """The files that a table or figure declares to read, as one frame.
 
     Args:
-        module: the table or figure. It READS `rows` or an analysis; of rows it may name the METRICS and, by protocols,
-            the POINTS of sweeps that it draws.
+        module: the table or figure. It READS `rows`, `comparisons` or an analysis; of rows it may name the METRICS and,
+            by protocols, the POINTS of sweeps that it draws.
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
         made_by: digest of the settings that made each of the files, as far as that is known.
@@ -45,7 +47,7 @@ def read(
         ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
             repeats another, or is of an experiment or a regime that is not drawn.
     """
-    frame = (_rows if module.READS == "rows" else _analysis)(module, paths, made_by)
+    frame = (_rows if module.READS == "rows" else _other)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
         values = frame[column].dropna()
         if not (values.mod(1).eq(0) & values.abs().lt(2**53)).all():
@@ -67,12 +69,18 @@ def _rows(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.D
     return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)), made_by)
 
 
-def _analysis(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
-    columns = [*NAMES, *components.constant("analysis", module.READS, "COLUMNS", ())]
-    text = [*NAMES, *components.constant("analysis", module.READS, "TEXT", ()), rows.MADE_BY]
+def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
+    """Comparisons, or the rows of an analysis."""
+    what = module.READS
+    if what == "comparisons":
+        columns, names, kind = list(rows.COMPARED), COMPARED_TEXT, "file of comparisons"
+    else:
+        columns = [*NAMES, *components.constant("analysis", what, "COLUMNS", ())]
+        names, kind = components.constant("analysis", what, "TEXT", ()), "file of an analysis"
+    text = [*NAMES, *names, rows.MADE_BY]
     frames = []
     for path, expected in zip_longest(paths, made_by):
-        with reading(path, "file of an analysis"):
+        with reading(path, kind):
             frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=[""])
             makers: list[str] = []
             if frame.columns[-1] == rows.MADE_BY:
@@ -86,6 +94,11 @@ def _analysis(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> 
             made.by_digest(path, maker, expected)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna({"experiment": "", "variant": ""})
+
+
+def budget(given: str) -> str:
+    """A budget as people read it."""
+    return "Max" if given == "max" else f"{100 * float(given):g} %"
 
 
 def each(frame: pd.DataFrame, identities: list[dict[str, Any]]) -> list[pd.DataFrame]:

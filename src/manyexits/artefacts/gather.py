@@ -8,7 +8,7 @@ from pathlib import Path
 from manyexits.files import reading
 from manyexits.study.plan import Plan
 
-KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv")
+KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv", "answers.safetensors")
 KEPT_PHASE_1 = ("run.json", "history.csv")
 """What is kept of a training; weights and predictions are not."""
 LARGEST = 50_000_000
@@ -30,7 +30,7 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
     finished: list[str] = []
     unfinished: list[str] = []
     single = [Path(job.record) for job in plan.of("count_flops")]
-    single += [Path(file) for job in plan.of("analyse") for file in job.writes]
+    single += [Path(file) for job in plan.of("compare", "analyse") for file in job.writes]
     for job in plan.of("pretrain", "train"):
         record = Path(job.record)
         kept = [record.with_name(name) for name in (KEPT_RUN if job.stage == "train" else KEPT_PHASE_1)]
@@ -57,7 +57,8 @@ def check(path: Path) -> None:
     """
     if (size := path.stat().st_size) > LARGEST:
         raise ValueError(f"{path} has {size:,} bytes, more than the {LARGEST:,} that are committed; leave its run out")
-    text = reading.text(path)
+    # of arrays what they are and what made them is text; the numbers cannot name anything
+    text = str(reading.tensors(path, "numpy")[1]) if path.suffix == ".safetensors" else reading.text(path)
     host = re.search(rf"(?<![\w-]){re.escape(socket.gethostname())}(?![\w-])", text)
     # users are not looked for by their names, which may be any word; they stand in paths, and before @
     user = re.search(r"[\w.-]+@[\w-]+(\.[\w-]+)*", text)

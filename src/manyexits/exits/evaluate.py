@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from manyexits.exits.answers import Cell, Left
 from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, shared, sweep
 from manyexits.exits.criteria import Criterion
 from manyexits.exits.policies import exit_index, understood
@@ -24,12 +25,32 @@ UNITS = {"mse": {"unit": "squared score"}}
 Rows = list[dict[str, Any]]
 
 
+def leaving(
+    cells: list[dict[str, Any]], task: Task, scans: Mapping[str, Sequence[Criterion]], test: Arrays
+) -> dict[Cell, Int[np.ndarray, " n"]]:
+    """The exit (from 1) with which each test sample leaves, in every cell that some threshold meets."""
+    found = {}
+    for cell in cells:
+        if cell["thresholds"] is not None:
+            own = scans[cell["criterion"]]
+            scan = next(each for each in own if each.patience == cell.get("patience", own[0].patience))
+            thresholds = understood(cell["thresholds"], scan.sign)
+            found[key(cell)] = exit_index(scored(test, scan, task).certain, thresholds, cell["inclusive"])
+    return found
+
+
+def key(cell: Mapping[str, Any]) -> Cell:
+    """Names of a cell."""
+    return cell["protocol"], cell["criterion"], str(cell["budget"])
+
+
 def evaluate(
     cells: list[dict[str, Any]],
     task: Task,
     scans: Mapping[str, Sequence[Criterion]],
     validation: Arrays,
     test: Arrays,
+    left_at: Left,
     costs: Int[np.ndarray, " k"],
     backbone: int,
 ) -> Rows:
@@ -40,6 +61,7 @@ def evaluate(
         task: what the answers are.
         scans: criterion -> its scans.
         validation, test: predictions.
+        left_at: where test samples leave, by cell.
         costs: C_1..C_K in FLOPs.
         backbone: cost of the backbone in FLOPs.
     """
@@ -47,9 +69,7 @@ def evaluate(
     rows += exits(task, test, costs)
     found = {name: [scored(test, scan, task) for scan in own] for name, own in scans.items()}
     for cell in cells:
-        own = scans[cell["criterion"]]
-        which = [scan.patience for scan in own].index(cell.get("patience", own[0].patience))
-        rows += cell_rows(cell, task, own[which].sign, found[cell["criterion"]][which].certain, test, costs)
+        rows += cell_rows(cell, task, left_at.get(key(cell)), test, costs)
     for name, own in scans.items():
         swept = [sweep(each.certain, each.gain, costs) for each in found[name]]
         points = paper_points(own) + shared_points(
@@ -125,16 +145,15 @@ def interval(accuracy: float, n: int, label: str) -> dict[str, float]:
 def cell_rows(
     cell: dict[str, Any],
     task: Task,
-    sign: float,
-    certain: Float[np.ndarray, "n k"],
+    left_at: Int[np.ndarray, " n"] | None,
     test: Arrays,
     costs: Int[np.ndarray, " k"],
 ) -> Rows:
-    """A cell of the budget table: its metrics, the cost really spent, and who leaves where."""
-    common = {key: cell[key] for key in ("protocol", "criterion", "budget")}
-    if cell["thresholds"] is None:
+    """A cell of the budget table: its metrics, the cost really spent, and who leaves where; empty where no threshold
+    meets it."""
+    common = {name: cell[name] for name in ("protocol", "criterion", "budget")}
+    if left_at is None:
         return [{**common, "metric": metric} for metric in task.metrics]
-    left_at = exit_index(certain, understood(cell["thresholds"], sign), cell["inclusive"])
     cost = float(costs[left_at - 1].sum() / len(left_at))
     rows = measured(task, left(test, left_at), test["label"], {**common, "cost": cost}, f"{common}")
     shares = np.bincount(left_at, minlength=len(costs) + 1)[1:] / len(left_at)

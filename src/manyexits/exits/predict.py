@@ -75,11 +75,7 @@ def _check(what: str, array: np.ndarray, n: int, n_exits: int) -> None:
 
 def scored(arrays: Arrays, scan: Criterion, task: Task) -> Scored:
     """Predictions of one split under a criterion."""
-    gain = task.gain(arrays["answer"].astype(np.float64), arrays["label"]).astype(np.float64)
-    if task.span is not None:
-        # one answer that is no number must not spoil every sum: it counts as wrong by the whole span [O]
-        gain = np.where(np.isfinite(gain), gain, -((task.span[1] - task.span[0]) ** 2))
-    return Scored(criteria.certainties(scan, arrays[scan.kept]), gain)
+    return Scored(criteria.certainties(scan, arrays[scan.kept]), task.worth(arrays["answer"], arrays["label"]))
 
 
 def nan_samples(arrays: Arrays) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 CLOSE = 0.5
 """An answered score counts as right up to this distance from the label, in label units [O]."""
@@ -48,6 +48,14 @@ class Task:
         if self.name == "classification":
             return answers == labels[:, None]
         return -((labels[:, None] - answers) ** 2)
+
+    def worth(self, answers: Shaped[np.ndarray, "n k"], labels: Shaped[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
+        """The gain as numbers that can be summed: an answer that is no number must not spoil every sum, and counts as
+        wrong by the whole span [O]."""
+        gain = self.gain(answers.astype(np.float64), labels).astype(np.float64)
+        if self.span is None:
+            return gain
+        return np.where(np.isfinite(gain), gain, -((self.span[1] - self.span[0]) ** 2))
 
     def right(self, answers: Shaped[np.ndarray, "n k"], labels: Shaped[np.ndarray, " n"]) -> Bool[np.ndarray, "n k"]:
         """Whether an answer is the label, or close to it."""

@@ -32,6 +32,25 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+COMPARED = (
+    "experiment",
+    "variant",
+    "protocol",
+    "criterion",
+    "budget",
+    "metric",
+    "n",
+    "seeds",
+    "first",
+    "second",
+    "difference",
+    "low",
+    "high",
+    "p",
+)
+"""Of what `compare` writes. first, second: regimes. difference: the first's mean minus the second's, a fraction or in
+the unit of the metric; low, high: its 95 % interval; p: two-sided. n: samples."""
+
 MADE_BY = "made_by"
 """Last column of what a stage writes: the digest of its settings, the same in every row. Files of earlier versions, and
 those that nobody's settings made, lack it."""

@@ -30,7 +30,12 @@ def check(runs: Runs, kind: str, name: str) -> None:
                 f"{kind}.{name}: it shows {most} regimes of an experiment at most, and {experiment} has"
                 f" {len(regimes)}; leave the experiment out, or some of its regimes"
             )
-        if what != "rows":
+        if what == "comparisons" and len(regimes) == 1:
+            raise StudyError(
+                f"{kind}.{name}: it compares regimes, and {experiment} has {regimes[0]} alone; give it more, or"
+                " leave it out"
+            )
+        if what not in ("rows", "comparisons"):
             _check_analysed(runs, f"{kind}.{name}", what, experiment)
 
 

@@ -18,6 +18,7 @@ VERSIONS = {
     "predict": 1,
     "calibrate": 2,
     "evaluate": 2,
+    "compare": 1,
     "analyse": 2,
     "table": 1,
     "figure": 1,
@@ -28,6 +29,7 @@ VERSIONS = {
 BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
 RUN = "runs/{experiment}/{regime}/s{seed}"
 COUNTED = "costs/backbones/{dataset}/{backbone}"
+COMPARISON = "comparisons/{experiment}.csv"
 ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
 TRAINED = ("model.safetensors", "history.csv", "run.json")
 """What a training leaves, in the order in which the others read it."""

@@ -15,6 +15,7 @@ from manyexits.study.entries import METRICS
 from manyexits.study.job import (
     ANALYSIS,
     BACKBONE,
+    COMPARISON,
     COUNTED,
     RUN,
     SUFFIXES,
@@ -48,6 +49,7 @@ class Jobs:
             "predict": self._predict,
             "calibrate": self._calibrate,
             "evaluate": self._evaluate,
+            "compare": self._compare,
             "analyse": self._analyse,
             "table": self._table,
             "figure": self._figure,
@@ -87,6 +89,7 @@ class Jobs:
             yield self.job("count_flops", experiment=experiment)
             for names in self.runs.of(experiment):
                 yield from (self.job(stage, **names) for stage in ("predict", "calibrate", "evaluate"))
+        yield from self.comparisons()
         yield from self.analyses()
         for name, kinds in self.runs.artefacts.items():
             yield from (self.job(kind.removesuffix("s"), name=name) for kind in kinds)
@@ -101,6 +104,17 @@ class Jobs:
                 first[job.writes] = job
             then.append(self.job("train", **names))
         return [*first.values(), *then]
+
+    def comparisons(self) -> list[Job]:
+        """Every comparison that some table or figure draws."""
+        drawn = {
+            experiment: None
+            for name, kinds in self.runs.artefacts.items()
+            for kind in kinds
+            if self.runs.read_by(kind, name) == "comparisons"
+            for experiment in self.runs.drawn(kind, name)
+        }
+        return [self.job("compare", experiment=name) for name in drawn]
 
     def analyses(self) -> list[Job]:
         """Every analysis whose rows some table or figure draws."""
@@ -269,7 +283,19 @@ class Jobs:
         calibrated = self.job("calibrate", experiment=experiment, regime=regime, seed=seed)
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
         settings["made_from"] = {"thresholds": calibrated.whose}
-        return Draft(settings, reads, self._made(folder, "rows.csv"))
+        return Draft(settings, reads, self._made(folder, "rows.csv", "answers.safetensors"))
+
+    def _compare(self, experiment: str) -> Draft:
+        runs = list(self.runs.of(experiment))
+        evaluated = [self.job("evaluate", **names) for names in runs]
+        settings = {
+            "identity": self.runs.identity(experiment),
+            "task": self.runs.dataset(experiment).task,
+            "runs": [{key: names[key] for key in ("regime", "seed")} for names in runs],
+            "made_from": {"answers": [job.whose for job in evaluated]},
+        }
+        reads: Reads = {"answers": [job.writes[1] for job in evaluated]}
+        return Draft(settings, reads, [f"{self.study.output}/{COMPARISON.format(experiment=experiment)}"])
 
     # -- steps 8 and 9 -------------------------------------------------------------------------------------------------
 
@@ -320,6 +346,8 @@ class Jobs:
         drawn, what = self.runs.drawn(kind, name), self.runs.read_by(kind, name)
         if what == "rows":
             jobs = [self.job("evaluate", **names) for experiment in drawn for names in self.runs.of(experiment)]
+        elif what == "comparisons":
+            jobs = [self.job("compare", experiment=experiment) for experiment in drawn]
         else:
             pairs = ((experiment, unit) for experiment in drawn for unit in self.runs.units(what, experiment))
             jobs = [self.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]

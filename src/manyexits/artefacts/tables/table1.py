@@ -210,7 +210,7 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     for line, group in _lines(data):
         line |= {"criterion": group[0]["criterion"]} if several else {}
         for cell in group:
-            line[_budget(cell["budget"])] = percent(cell["mean"], cell["std"])
+            line[frames.budget(cell["budget"])] = percent(cell["mean"], cell["std"])
         line["seeds"] = str(max(cell["n"] for cell in group))
         known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_low"])]
         line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]" if known else "–"
@@ -222,17 +222,14 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
 def costs(data: pd.DataFrame) -> pd.DataFrame:
     """One line per experiment and regime, one column per budget: what a sample cost on average."""
     return pd.DataFrame(
-        line | {_budget(cell["budget"]): percent(cell["cost_share"]) for cell in group} for line, group in _lines(data)
+        line | {frames.budget(cell["budget"]): percent(cell["cost_share"]) for cell in group}
+        for line, group in _lines(data)
     )
 
 
 def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], Records]]:
     for (*_, regime), cells in _by_line(data, ["experiment", "variant", "regime"]).items():
         yield {"experiment": label(cells[0]), "regime": regime}, cells
-
-
-def _budget(budget: str) -> str:
-    return "Max" if budget == "max" else f"{100 * float(budget):g} %"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -247,5 +244,5 @@ def notes(data: pd.DataFrame) -> list[str]:
         "difference: ours minus the paper's; the paper's thresholds were chosen on the test split (protocol paper)",
     ]
     for row in frames.records(data[data["note"] != ""].drop_duplicates(["experiment", "variant", "budget"])):
-        found.append(f"– {label(row)}, budget {_budget(row['budget'])}: {row['note']}")
+        found.append(f"– {label(row)}, budget {frames.budget(row['budget'])}: {row['note']}")
     return found

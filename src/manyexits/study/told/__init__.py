@@ -13,6 +13,7 @@ from manyexits.study.told.parts import StageSettings
 from manyexits.study.told.stages import (
     AnalyseSettings,
     CalibrateSettings,
+    CompareSettings,
     EvaluateSettings,
     FigureSettings,
     OfNetworkSettings,
@@ -32,6 +33,7 @@ TOLD: dict[str, type[StageSettings]] = {
     "count_flops": OfNetworkSettings,
     "calibrate": CalibrateSettings,
     "evaluate": EvaluateSettings,
+    "compare": CompareSettings,
     "analyse": AnalyseSettings,
     "table": TableSettings,
     "figure": FigureSettings,

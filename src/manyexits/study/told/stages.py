@@ -93,13 +93,10 @@ class RunSettings(Numbers):
     seed: int
 
 
-class AnalyseSettings(OfFilesSettings):
-    """One analysis of one experiment."""
+class ComparedSettings(OfFilesSettings):
+    """Of a stage that reads several runs of one experiment."""
 
-    analysis: str
     identity: dict[str, str]
-    network: NetworkSettings
-    options: dict[str, Any]
     runs: Annotated[list[RunSettings], Field(min_length=1)]
 
     @field_validator("identity")
@@ -108,6 +105,28 @@ class AnalyseSettings(OfFilesSettings):
         if lacking := {"experiment", "variant"} - set(identity):
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         return identity
+
+    @field_validator("runs")
+    @classmethod
+    def _once(cls, runs: list[RunSettings]) -> list[RunSettings]:
+        names = [f"{run.regime}/s{run.seed}" for run in runs]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice} is named twice")
+        return runs
+
+
+class CompareSettings(ComparedSettings):
+    """Differences between the regimes of one experiment."""
+
+    task: LabelSettings
+
+
+class AnalyseSettings(ComparedSettings):
+    """One analysis of one experiment."""
+
+    analysis: str
+    network: NetworkSettings
+    options: dict[str, Any]
 
     @model_validator(mode="after")
     def _options(self) -> "AnalyseSettings":
