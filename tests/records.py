@@ -1,14 +1,18 @@
 """The records that a finished study leaves behind, written by hand: no training, and numbers that can be told apart."""
 
 import json
+import re
 import shutil
 from pathlib import Path
+
+from conftest import ROOT
 
 from manyexits.files import provenance
 from manyexits.study.job import BACKBONE, RUN
 from manyexits.study.plan import Plan
 
-VERSIONS = {"python": "3.11.7", "torch": "2.15.0"}
+PINNED = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", (ROOT / "envs/requirements.txt").read_text(), re.MULTILINE))
+VERSIONS = {"python": "3.11.7"} | {name: PINNED[name] for name in provenance.PACKAGES if name in PINNED}
 HARDWARE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "devices": ["A100", "A100"]}
 MADE = {"versions": VERSIONS, "hardware": HARDWARE, "commit": "ab" * 20, "changed": False}
 COSTS = {
@@ -35,13 +39,29 @@ def write(plan: Plan, prepared: Path, output: Path, data: Path) -> None:
             if names := plan.runs.pretrained(experiment, regime):
                 told = {"settings": json.loads(plan.settings("pretrain", **names, seed=seed))}
                 place = BACKBONE.format(**names, seed=seed)
-                save(output / place / "run.json", about | told | {"phases": [spent("backbone")]})
+                recorded(output / place / "run.json", about | told | {"phases": [spent("backbone")]}, "history.csv")
             told = {"settings": json.loads(plan.settings("train", **run))}
             phases = [spent(phase) for phase in plan.study.regimes[regime]]
-            save(output / RUN.format(**run) / "run.json", about | told | {"phases": phases})
+            place = output / RUN.format(**run)
+            recorded(place / "run.json", about | told | {"phases": phases}, "history.csv")
+            told = {"settings": json.loads(plan.settings("evaluate", **run))} | MADE
+            (place / "thresholds.json").write_text("{}")
+            inputs = {"thresholds": provenance.sha256(place / "thresholds.json")}
+            recorded(place / "rows.json", told | {"inputs_sha256": inputs}, "rows.csv", "answers.safetensors")
     for file, told in json.loads(plan.settings("card"))["analyses"].items():
         manifest = provenance.sha256(data / told["identity"]["dataset"] / "manifest.json")
-        save(output / file, {"settings": told, "inputs_sha256": {"manifest": manifest}} | MADE)
+        about = {"settings": told, "inputs_sha256": {"manifest": manifest}} | MADE
+        recorded(output / file, about, Path(file).with_suffix(".csv").name)
+    for file in json.loads(plan.settings("card"))["comparisons"]:
+        recorded(output / file, {"settings": {}} | MADE, Path(file).with_suffix(".csv").name)
+
+
+def recorded(path: Path, content: dict, *beside: str) -> None:
+    """A record, and the files beside it whose checksums it tells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name in beside:
+        path.with_name(name).write_text(f"{name}\n")
+    save(path, content | {"outputs_sha256": {name: provenance.sha256(path.with_name(name)) for name in beside}})
 
 
 def spent(phase: str) -> dict:

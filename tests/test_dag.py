@@ -88,8 +88,9 @@ def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
     phase_1 = {f"backbones/digits/tiny/quick/s{s}/run.json" for s in (1, 2)}
     analyses = {f"analyses/mode_connectivity/small/{unit}.json" for unit in ("s1", "s2", "seeds")}
     small = {f"{plan.study.data}/digits/{file}.json" for file in ("manifest", "splits")}
+    rows = {file.replace("run.json", "rows.csv") for file in runs}
     records = {plan.below(file) for file in plan.job("card").reads["records"]}
-    assert records == {"costs/small.json"} | runs | phase_1 | analyses | small
+    assert records == {"costs/small.json"} | runs | rows | phase_1 | analyses | small
 
 
 def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):

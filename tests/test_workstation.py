@@ -23,12 +23,16 @@ def workstation(root):
     return load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
 
 
-def test_every_answer_of_the_card_is_yes(records):
+def test_the_card_answers_no_where_these_records_show_too_little(records):
     lines = (records / "card.md").read_text().splitlines()
     answers = dict(re.match(r"\| ([\w ]+) \| .*? \| \*\*(.+?)\*\*", line).groups() for line in lines if "| **" in line)
-    assert answers == dict.fromkeys(answers, "Yes")
     assert len(answers) == 9
-    assert "(see below)" not in "".join(lines)
+    # records of an earlier version without checksums; no address yet; photographs from a smaller copy
+    assert {name for name, answer in answers.items() if answer != "Yes"} == {
+        "Research Type",
+        "Open Source Code",
+        "Open Datasets",
+    }
 
 
 @pytest.mark.parametrize(("suffix", "link"), [("md", r"\]\(([^)]+)\)"), ("html", r'href="([^"]+)"')])

@@ -23,7 +23,7 @@ from manyexits.commands.verbs import doctor, gather, report, schema, settings, u
 from manyexits.files.printable import printable
 
 ANSWERS = "answers.safetensors"
-"""What `evaluate` writes beside its rows."""
+"""What `evaluate` writes beside its rows and their record."""
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """sysexits' "temporary failure": the state is saved, start again to go on."""
@@ -217,7 +217,7 @@ def calibrate(chosen: argparse.Namespace) -> None:
 def evaluate(chosen: argparse.Namespace) -> None:
     """tidy rows of one run, and beside them what every test sample was answered"""
     from manyexits.exits import answers, costs, criteria, evaluate, predict, task, thresholds
-    from manyexits.files import made, rows
+    from manyexits.files import atomic, made, provenance, rows
 
     settings, counted = chosen.settings, costs.read(chosen.costs)
     asked, of_exits = task.of(settings["task"]), counted.of_exits
@@ -232,26 +232,33 @@ def evaluate(chosen: argparse.Namespace) -> None:
     found = evaluate.evaluate(cells, asked, scans, validation, test, left_at, of_exits, counted.backbone)
     by = made.by(settings, predictions=chosen.predictions, thresholds=chosen.thresholds)
     rows.write(chosen.output, [settings["identity"] | row for row in found], rows.COLUMNS, by.settings)
-    answers.write(chosen.output.with_name(ANSWERS), answers.Answers(test["label"], test["answer"], left_at), by)
+    beside = chosen.output.with_name(ANSWERS)
+    answers.write(beside, answers.Answers(test["label"], test["answer"], left_at), by)
+    about = provenance.record(settings, by.inputs, chosen.output, beside)
+    atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
 def compare(chosen: argparse.Namespace) -> None:
     """differences between the regimes of one experiment, paired over samples and seeds"""
     from manyexits.exits import answers, compare, task
-    from manyexits.files import digests, made, rows
+    from manyexits.files import atomic, made, provenance, rows
 
     settings = chosen.settings
     if len(chosen.answers) != len(settings["runs"]):
         raise ValueError(f"--answers: the settings name {len(settings['runs'])} runs, not {len(chosen.answers)}")
-    runs = {}
+    runs, inputs = {}, {}
     expected = made.each(settings, "answers", chosen.answers)
     for run, file, digest in zip(settings["runs"], chosen.answers, expected, strict=True):
         found, by = answers.read(file)
         made.by_settings(file, by, digest)
         runs[run["regime"], run["seed"]] = found
+        inputs[f"{run['regime']}/s{run['seed']}"] = file
+    by_all = made.by(settings, **inputs)
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     told = [identity | row for row in compare.compare(runs, task.of(settings["task"]))]
-    rows.write(chosen.output, told, rows.COMPARED, digests.whose(settings))
+    rows.write(chosen.output, told, rows.COMPARED, by_all.settings)
+    about = provenance.record(settings, by_all.inputs, chosen.output)
+    atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
 def analyse(chosen: argparse.Namespace) -> None:
@@ -283,7 +290,8 @@ def analyse(chosen: argparse.Namespace) -> None:
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     columns = ("experiment", "variant", *module.COLUMNS)
     rows.write(chosen.output, [identity | row for row in found], columns, by.settings)
-    atomic.write_json(chosen.output.with_suffix(".json"), provenance.record(settings, by.inputs))
+    about = provenance.record(settings, by.inputs, chosen.output)
+    atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
 def table(chosen: argparse.Namespace) -> None:

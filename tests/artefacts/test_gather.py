@@ -32,7 +32,7 @@ STUDY = yaml.safe_load(SMALL) | {
     },
     "figures": {"budget_curves": {"experiments": ["small"]}},
 }
-KEPT = {"run.json", "history.csv", "thresholds.json", "rows.csv", "answers.safetensors"}
+KEPT = {"run.json", "history.csv", "thresholds.json", "rows.csv", "rows.json", "answers.safetensors"}
 BY = Made(settings="0" * 16, inputs={})
 
 
@@ -52,7 +52,6 @@ def finished(plan, prepared: Path, folder: Path) -> None:
     names = dict.fromkeys(("experiment", "variant"), "") | {"experiment": "small", "protocol": "shared"}
     told = {"criterion": "confidence", "metric": "accuracy", "n": 60, "seeds": 2, "first": "joint", "second": "mixed"}
     cell = {"budget": "0.5", "difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.01}
-    (output / "comparisons").mkdir()
     rows.write(output / "comparisons/small.csv", [names | told | cell], rows.COMPARED)
 
 
@@ -91,6 +90,7 @@ def test_records_are_taken_and_weights_are_not(trained, capsys):
     rest = {
         Path("costs/small.json"),
         Path("comparisons/small.csv"),
+        Path("comparisons/small.json"),
         Path("data/digits/manifest.json"),
         Path("data/digits/splits.json"),
     }

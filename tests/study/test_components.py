@@ -268,6 +268,7 @@ RIGHT = {
     "PAIRS": [True, False],
     "COLUMNS": [("x",), ("x", "y")],
     "TEXT": [("x",), ("x", "y")],
+    "RELEASES": [("x",), ("x", "y")],
     "TASKS": [("classification",), ("regression", "classification")],
 }
 

@@ -57,6 +57,7 @@ rule evaluate:
     output:
         rows=f"{STUDY.run}/rows.csv",
         answers=ensure(f"{STUDY.run}/answers.safetensors", non_empty=True),
+        record=f"{STUDY.run}/rows.json",
     log:
         f"{STUDY.output}/logs/evaluate/{{experiment}}/{{regime}}/s{{seed}}.log",
     benchmark:
@@ -81,6 +82,7 @@ rule compare:
         unpack(STUDY.reads("compare")),
     output:
         comparisons=f"{STUDY.output}/comparisons/{{experiment}}.csv",
+        record=f"{STUDY.output}/comparisons/{{experiment}}.json",
     log:
         f"{STUDY.output}/logs/compare/{{experiment}}.log",
     benchmark:

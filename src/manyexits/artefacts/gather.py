@@ -8,7 +8,7 @@ from pathlib import Path
 from manyexits.files import reading
 from manyexits.study.plan import Plan
 
-KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv", "answers.safetensors")
+KEPT_RUN = ("run.json", "history.csv", "thresholds.json", "rows.csv", "rows.json", "answers.safetensors")
 KEPT_PHASE_1 = ("run.json", "history.csv")
 """What is kept of a training; weights and predictions are not."""
 LARGEST = 50_000_000

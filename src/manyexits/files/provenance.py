@@ -20,8 +20,11 @@ PACKAGES = (
     "snakemake",
     "safetensors",
     "scikit-learn",
+    "scipy",
+    "pillow",
+    "pandas",
 )
-"""Packages whose versions stand in every run.json."""
+"""Packages whose versions stand in every record: all that touch numbers."""
 
 
 def sha256(path: Path) -> str:
@@ -74,16 +77,18 @@ def _cpu() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def record(settings: Any, inputs_sha256: dict[str, str]) -> dict[str, Any]:
-    """The record of a run: what determines it, what it ran on, and when it ended (UTC).
+def record(settings: Any, inputs_sha256: dict[str, str], *outputs: Path) -> dict[str, Any]:
+    """The record of a job: what determines it, what it ran on, and when it ended (UTC).
 
     Args:
         settings: of the job.
         inputs_sha256: name of an input -> SHA-256, taken when the job read it.
+        outputs: files that it has written, beside which the record is to lie.
     """
     return {
         "settings": settings,
         "inputs_sha256": inputs_sha256,
+        "outputs_sha256": {path.name: sha256(path) for path in outputs},
         "versions": versions(),
         "hardware": hardware(),
         **commit(),

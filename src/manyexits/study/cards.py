@@ -1,6 +1,6 @@
 """What the card is made from: the job that writes it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from manyexits.study import components
 from manyexits.study.entries import DatasetEntry
@@ -47,20 +47,27 @@ def draft(jobs: "Jobs") -> Draft:
         "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
         "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
         "datasets": {name: jobs.job("prepare", dataset=name).settings for name in datasets},
+        "comparisons": [job.record.removeprefix(f"{study.output}/") for job in jobs.comparisons()],
         "homes": {name: _home(study.datasets[name]) for name in datasets},
     }
     costs = [jobs.job("count_flops", experiment=name).record for name in entries]
     small = [str(jobs.job("prepare", dataset=name).writes[index]) for name in datasets for index in (0, 1)]
     records = [*small, *costs, *(job.record for job in (*trainings, *analyses))]
+    # of what is evaluated and compared the rows: the records beside them came later than some studies
+    evaluated = [jobs.job("evaluate", **names) for name in entries for names in runs.of(name)]
+    records += [job.writes[0] for job in (*evaluated, *jobs.comparisons())]
     return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
 
 
-def _home(entry: DatasetEntry) -> dict[str, str | None]:
-    """Licence of a dataset, and where others get it: its entry's, or its publisher's. One's own has no publisher."""
+def _home(entry: DatasetEntry) -> dict[str, Any]:
+    """Licence of a dataset, and where others get it: its entry's, or its publisher's, whose files have checksums. One's
+    own has no publisher."""
     own = components.constant("readers", entry.source, "OWN", False)
     stated = {"licence": entry.licence, "home": entry.home}
     of_publisher = {key: components.constant("readers", entry.source, key.upper(), None) for key in stated}
-    return {key: value or (None if own else of_publisher[key]) for key, value in stated.items()}
+    found = {key: value or (None if own else of_publisher[key]) for key, value in stated.items()}
+    releases = () if entry.home else components.constant("readers", entry.source, "RELEASES", ())
+    return found | {"releases": list(releases)}
 
 
 def _recorded(jobs: "Jobs", trainings: list[Job]) -> list[Settings]:

@@ -49,7 +49,7 @@ KINDS = {
         ("root", "hub", "workers"),
         {"places": "path"},
         ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"),
-        ("OWN",),
+        ("OWN", "RELEASES"),
         {"SIDE": "pixels"},
     ),
     "backbones": Kind("models/backbones", "build", ("outputs",)),
@@ -77,7 +77,7 @@ CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
-        ("COLUMNS", "TEXT"),
+        ("COLUMNS", "TEXT", "RELEASES"),
         ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
     ),
     "TASKS": (f"a tuple of {' and '.join(TASKS)}", lambda value: _texts(value) and set(value) <= set(TASKS)),

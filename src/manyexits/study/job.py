@@ -29,7 +29,7 @@ VERSIONS = {
 BACKBONE = "backbones/{dataset}/{backbone}/{recipe}/s{seed}"
 RUN = "runs/{experiment}/{regime}/s{seed}"
 COUNTED = "costs/backbones/{dataset}/{backbone}"
-COMPARISON = "comparisons/{experiment}.csv"
+COMPARISON = "comparisons/{experiment}"
 ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
 TRAINED = ("model.safetensors", "history.csv", "run.json")
 """What a training leaves, in the order in which the others read it."""

@@ -283,7 +283,7 @@ class Jobs:
         calibrated = self.job("calibrate", experiment=experiment, regime=regime, seed=seed)
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
         settings["made_from"] = {"thresholds": calibrated.whose}
-        return Draft(settings, reads, self._made(folder, "rows.csv", "answers.safetensors"))
+        return Draft(settings, reads, self._made(folder, "rows.csv", "answers.safetensors", "rows.json"))
 
     def _compare(self, experiment: str) -> Draft:
         runs = list(self.runs.of(experiment))
@@ -295,7 +295,8 @@ class Jobs:
             "made_from": {"answers": [job.whose for job in evaluated]},
         }
         reads: Reads = {"answers": [job.writes[1] for job in evaluated]}
-        return Draft(settings, reads, [f"{self.study.output}/{COMPARISON.format(experiment=experiment)}"])
+        place = COMPARISON.format(experiment=experiment)
+        return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
 
     # -- steps 8 and 9 -------------------------------------------------------------------------------------------------
 

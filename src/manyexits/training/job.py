@@ -18,7 +18,7 @@ from manyexits.data import prepared
 from manyexits.exits import task
 from manyexits.files import atomic, made, rows
 from manyexits.files.digests import digest
-from manyexits.files.provenance import record, sha256
+from manyexits.files.provenance import record
 from manyexits.models import build, device
 from manyexits.models.cost import count_network
 from manyexits.models.network import MultiExit, save_weights
@@ -134,13 +134,12 @@ def _train(
 
 
 def _write(job: Training, network: MultiExit, progress: Progress, by: made.Made) -> None:
-    about = record(job.settings, by.inputs)
     exits = [{"exit": k, "after_block": block} for k, block in enumerate(network.blocks, start=1)]
     module = network.backbone if "placement" not in job.settings["network"] else network
     gained = task.of(job.settings["network"]).gained
     rows.write(job.output / "history.csv", progress.history, (*rows.HISTORY, gained))
-    outputs = {"history.csv": sha256(job.output / "history.csv")}
-    told = {**about, "outputs_sha256": outputs, "exits": exits, "phases": progress.phases}
+    about = record(job.settings, by.inputs, job.output / "history.csv")
+    told = {**about, "exits": exits, "phases": progress.phases}
     atomic.write_json(job.output / "run.json", told)
     save_weights(job.output / "model.safetensors", module, by)
 

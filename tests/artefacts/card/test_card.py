@@ -13,6 +13,7 @@ from conftest import ROOT, SMALL
 
 from manyexits.artefacts import card
 from manyexits.artefacts.card import shapes
+from manyexits.study import components
 from manyexits.study.plan import load
 
 RATED = "Research Type, Researcher Affiliation, Pseudocode, Open Source Code, Open Datasets, Dataset Splits,"
@@ -30,7 +31,11 @@ def made(tmp_path, monkeypatch, prepared):
     for file in ("CITATION.cff", "envs/requirements.txt", "workflow/report/card.md", "workflow/report/card.html"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, file)
-    plan = load(yaml.safe_load(SMALL))
+    citation = yaml.safe_load(Path("CITATION.cff").read_text()) | {"repository-code": "https://home.org/code"}
+    Path("CITATION.cff").write_text(yaml.safe_dump(citation))
+    raw = yaml.safe_load(SMALL)
+    raw["tables"]["comparisons"] = {"experiments": ["small"]}
+    plan = load(raw)
     records.write(plan, prepared, Path("results/demo"), Path("data"))
     return plan
 
@@ -97,8 +102,72 @@ MISSING = {
     "a record": (lambda: Path(RUN).unlink(), EVERY_RUN, "1 of 8 trainings have no readable run.json: small/mixed/s2"),
     "a record of phase 1": (lambda: Path(PHASE_1).unlink(), EVERY_RUN, "run.json: backbones/digits/tiny/quick/s1"),
     "half a record": (lambda: Path(RUN).write_text("{"), EVERY_RUN, "have no readable run.json: small/mixed/s2"),
-    "authors": (lambda: change_citation(), {"Researcher Affiliation"}, "CITATION.cff names no authors"),
-    "a citation": (lambda: Path("CITATION.cff").unlink(), {"Researcher Affiliation"}, "CITATION.cff names no authors"),
+    "authors": (lambda: change_citation(authors=None), {"Researcher Affiliation"}, "CITATION.cff names no authors"),
+    "a citation": (
+        lambda: Path("CITATION.cff").unlink(),
+        {"Researcher Affiliation", "Open Source Code"},
+        "CITATION.cff names no authors",
+    ),
+    "an address": (
+        lambda: change_citation(**{"repository-code": None}),
+        {"Open Source Code"},
+        "CITATION.cff names no repository-code",
+    ),
+    "the accuracies": (
+        lambda: Path(RUN).with_name("rows.csv").write_text("better"),
+        {"Research Type"},
+        "small/mixed/s2: not what the record tells in rows.csv",
+    ),
+    "the answers": (
+        lambda: Path(RUN).with_name("answers.safetensors").write_text("better"),
+        {"Research Type"},
+        "small/mixed/s2: not what the record tells in answers.safetensors",
+    ),
+    "a history": (
+        lambda: Path(PHASE_1).with_name("history.csv").unlink(),
+        {"Research Type"},
+        "backbones/digits/tiny/quick/s1: not what the record tells in history.csv",
+    ),
+    "an analysis' rows": (
+        lambda: Path(ANALYSIS).with_suffix(".csv").write_text("better"),
+        {"Research Type"},
+        "mode_connectivity/small/s2: not what the record tells in s2.csv",
+    ),
+    "the comparisons": (
+        lambda: Path("results/demo/comparisons/small.csv").write_text("better"),
+        {"Research Type"},
+        "comparisons/small: not what the record tells in small.csv",
+    ),
+    "a record of rows": (
+        lambda: Path(RUN).with_name("rows.json").unlink(),
+        {"Research Type"},
+        "no readable record lies beside the rows of small/mixed/s2",
+    ),
+    "checksums": (
+        lambda: change(RUN, outputs_sha256=None),
+        {"Research Type"},
+        "the record of small/mixed/s2 tells no checksum of what it lies beside",
+    ),
+    "thresholds": (
+        lambda: Path(RUN).with_name("thresholds.json").write_text('{"cells": []}'),
+        {"Experiment Setup"},
+        "small/mixed/s2: not what was evaluated in thresholds.json",
+    ),
+    "another torch": (
+        lambda: change(RUN, versions=records.VERSIONS | {"torch": "2.14.0"}),
+        {"Software Dependencies"},
+        "small/mixed/s2: ran with torch 2.14.0, which the lock does not pin",
+    ),
+    "another pillow of an evaluation": (
+        lambda: change(str(Path(RUN).with_name("rows.json")), versions=records.VERSIONS | {"pillow": "1.0"}),
+        {"Software Dependencies"},
+        "small/mixed/s2: ran with pillow 1.0, which the lock does not pin",
+    ),
+    "one version": (
+        lambda: change(RUN, versions={name: v for name, v in records.VERSIONS.items() if name != "timm"}),
+        {"Software Dependencies"},
+        "small/mixed/s2 does not tell the versions of timm",
+    ),
     "a phase": (lambda: without_phase(RUN), {"Pseudocode"}, "phases backbone, where the regime now has backbone, all"),
     "a commit": (
         lambda: change(RUN, commit=None),
@@ -215,8 +284,10 @@ MISSING = {
 }
 
 
-def change_citation() -> None:
-    Path("CITATION.cff").write_text("cff-version: 1.2.0\n")
+def change_citation(**values) -> None:
+    path = Path("CITATION.cff")
+    content = yaml.safe_load(path.read_text()) | values
+    path.write_text(yaml.safe_dump({key: value for key, value in content.items() if value is not None}))
 
 
 @pytest.mark.parametrize("what", MISSING)
@@ -238,12 +309,17 @@ SHAPES = [
     (SPLITS, shapes.SplitsShape, "splits"),
     (COSTS, shapes.CostsShape, "costs"),
     ("CITATION.cff", shapes.CitationShape, "a citation"),
+    (str(Path(RUN).with_name("rows.json")), shapes.RecordShape, "a record of rows"),
 ]
 
 
 @pytest.mark.parametrize(
     ("file", "key", "missing"),
-    [(file, key, missing) for file, shape, missing in SHAPES for key in shape.model_fields],
+    [
+        (file, field.alias or key, missing)
+        for file, shape, missing in SHAPES
+        for key, field in shape.model_fields.items()
+    ],
 )
 def test_a_value_of_another_type_is_as_bad_as_a_missing_file(made, file, key, missing):
     path = Path(file)
@@ -284,6 +360,32 @@ def test_a_folder_of_ones_own_is_open_where_its_entry_says_so_and_never_named_by
         assert "/home/someone" not in text
         assert "path birds" in text
         assert ("CC0" in text) == ("licence" in stated)
+
+
+@pytest.mark.parametrize(
+    ("source", "home", "answer"),
+    [
+        (f"mine.tgz, sha256 {'ab' * 32}", {}, "No"),
+        (f"theirs.tgz, sha256 {'cd' * 32}", {}, "Yes"),
+        ("a-folder", {}, "Yes"),
+        ("hub: a/dataset", {}, "Yes"),
+        (f"mine.tgz, sha256 {'ab' * 32}", {"home": "https://home.org/mine.tgz", "licence": "MIT"}, "Yes"),
+    ],
+)
+def test_an_archive_that_its_publisher_does_not_offer_is_not_open(made, monkeypatch, source, home, answer):
+    constant = components.constant
+
+    def with_releases(kind, name, key, default):
+        return ("cd" * 32,) if key == "RELEASES" else constant(kind, name, key, default)
+
+    monkeypatch.setattr(components, "constant", with_releases)
+    raw = yaml.safe_load(SMALL)
+    raw["datasets"]["digits"] |= home
+    change(MANIFEST, source=source)
+    text = written(load(raw))[0]
+    assert answered(text)["Open Datasets"] == answer
+    said = "digits was prepared from mine.tgz, which is none of the archives that its publisher offers; prepare it"
+    assert (said in text) == (answer == "No")
 
 
 def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(made):
@@ -335,10 +437,9 @@ def test_pretrained_weights_are_told_and_compared(pretrained):
 
 
 def test_runs_that_differ_are_named(made):
-    change(RUN, versions={"python": "3.11.7", "torch": "2.14.0"}, commit="cd" * 20)
+    change(RUN, versions=records.VERSIONS | {"torch": "2.14.0"}, commit="cd" * 20)
     change(RUN, hardware={"cpu": "another", "cores": 4, "memory_gib": 16.0, "devices": []})
     text = written(made)[0]
-    assert "but runs or lock differ in torch" in text
     assert "| torch | 2.14.0 | 2.15.0 | small/mixed/s2 |" in text
     assert "| no accelerator; another, 4 cores, 16 GiB | 1 of 11 | 10 | small/mixed/s2 |" in text
     assert f"| {'cd' * 20} | no | trainings: small/mixed/s2 |" in text

@@ -1,6 +1,7 @@
 """The nine variables of the reproducibility card: what the paper was rated [P], and what this study can show."""
 
 import hashlib
+import re
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,9 @@ from manyexits.artefacts.card.records import (
 from manyexits.study.recorded import made_with
 
 RETRAIN = "remove what these jobs made and run `snakemake all` again"
+THRESHOLDS = "thresholds.json"
+TOLD = ("torch", "torchvision", "timm", "numpy", "accelerate", "safetensors", "scikit-learn")
+"""Packages that every record has told from the first version on."""
 SPENT = ("epochs", "samples_of_phase", "flops_of_phase", "time_s", "device_seconds")
 """What every record has to say about every phase."""
 
@@ -31,10 +35,11 @@ def answers(facts: Facts) -> list[Answer]:
 
 
 def research(facts: Facts) -> Answer:
-    """Whether experiments were made: every training of the study has a record."""
+    """Whether experiments were made: every training of the study has a record, and every number that is shown is the
+    one that was written beside its record."""
     of = f"{number(len(facts.runs), 'run')} of {number(len(facts.settings['experiments']), 'experiment')}"
     detail = f"experimental, {of}; with phase 1, which runs share, {number(len(facts.trainings), 'training')}"
-    return Answer("Research Type", "Experimental", detail, [Link("runs", "#runs")], unrecorded(facts))
+    return Answer("Research Type", "Experimental", detail, [Link("runs", "#runs")], unrecorded(facts) + unproven(facts))
 
 
 def affiliation(facts: Facts) -> Answer:
@@ -62,7 +67,7 @@ def regimes(facts: Facts) -> Answer:
 
 
 def code(facts: Facts) -> Answer:
-    """Whether the source of every run is a commit without changes."""
+    """Whether the source of every run is a commit without changes, and others are told where to find it."""
     problems = unrecorded(facts)
     if missing := [job for job in facts.analyses if job.record is None]:
         problems.append(f"no readable record lies beside the rows of {names(missing)}; make them with `snakemake all`")
@@ -78,6 +83,10 @@ def code(facts: Facts) -> Answer:
         problems.append(
             f"{names(changed)} ran from a checkout with changes that no commit holds;"
             " commit them, remove what these jobs made and run `snakemake all` again"
+        )
+    if not (facts.citation or {}).get("repository-code"):
+        problems.append(
+            "CITATION.cff names no repository-code, the public address at which others find these commits; add it"
         )
     commits = list(grouped(facts.jobs, lambda record: record.get("commit")))
     detail = f"commit {commits[0][:12]}" if len(commits) == 1 else f"{len(commits)} commits"
@@ -97,6 +106,13 @@ def datasets(facts: Facts) -> Answer:
                 " prepare it again with `snakemake all`"
             )
         home = facts.settings.get("homes", {}).get(name, {})
+        archive = re.search(r"^(.*), sha256 ([0-9a-f]{64})$", str((prepared.manifest or {}).get("source")))
+        if archive and home.get("releases") and archive[2] not in home["releases"]:
+            problems.append(
+                f"{name} was prepared from {archive[1]}, which is none of the archives that its publisher offers;"
+                f" prepare it from one of those, or state the home and licence of that file in datasets.{name} of"
+                " config.yaml"
+            )
         if unstated := [key for key in ("licence", "home") if not home.get(key)]:
             problems.append(
                 f"{name} is not known to be open; where others can get it, state its {' and '.join(unstated)} in"
@@ -156,15 +172,20 @@ def software(facts: Facts) -> Answer:
     problems = unrecorded(facts)
     if not facts.pins:
         problems.append("envs/requirements.txt is missing or pins nothing with a hash; make it with `make lock`")
-    if silent := [job for job in facts.jobs if job.record is not None and not job.record.get("versions")]:
-        problems.append(f"the record of {names(silent)} does not tell the versions; {RETRAIN}")
-    differing = [
-        package
-        for package, found in versions(facts).items()
-        if len(found) > 1 or (package in facts.pins and facts.pins[package] not in found)
+    jobs = [job for job in (*facts.jobs, *facts.numbers) if job.record is not None]
+    lacking = ((", ".join(_untold(job.record or {})), job) for job in jobs)
+    problems += [
+        f"the record of {which} does not tell the versions of {told}; {RETRAIN}"
+        for told, which in together(lacking)
+        if told
     ]
-    told = f"but runs or lock differ in {', '.join(differing)}" if differing else "the runs agree with it"
-    detail = f"{len(facts.pins)} packages pinned with hashes; {told}"
+    other = ((", ".join(_unlike(job.record or {}, facts.pins)), job) for job in jobs)
+    problems += [
+        f"{which}: ran with {told}, which the lock does not pin; make it anew with `make lock`, or {RETRAIN}"
+        for told, which in together(other)
+        if told
+    ]
+    detail = f"{len(facts.pins)} packages pinned with hashes, which the runs had"
     paper = "No (AdamW, cosine annealing and torchvision weights named, no versions)"
     return Answer("Software Dependencies", paper, detail, [Link("versions and lock", "#software")], problems)
 
@@ -184,6 +205,8 @@ def setup(facts: Facts) -> Answer:
         problems.append(
             f"{names(old)}: made with other settings than are in force now; make them again with `snakemake all`"
         )
+    if other_cells := [job for job in facts.numbers if THRESHOLDS in job.altered]:
+        problems.append(f"{names(other_cells)}: not what was evaluated in {THRESHOLDS}; {RETRAIN}")
     for name, costs in facts.costs.items():
         if lacking := _lacking(costs, "convention", "backbone", "exits"):
             problems.append(f"costs/{name}.json {lacking}; remove it and run `snakemake all` again")
@@ -204,6 +227,17 @@ def versions(facts: Facts) -> dict[str, dict[str, list[Recorded]]]:
     return {package: grouped(facts.jobs, partial(of, package)) for package in packages}
 
 
+def _untold(record: dict[str, Any]) -> list[str]:
+    """Packages whose versions a record should tell."""
+    return [package for package in TOLD if package not in (record.get("versions") or {})]
+
+
+def _unlike(record: dict[str, Any], pins: dict[str, str]) -> list[str]:
+    """Packages of a record whose versions are not those of the lock; a build's own suffix (+cu130) is no other one."""
+    found = {package: version.partition("+")[0] for package, version in (record.get("versions") or {}).items()}
+    return [f"{package} {version}" for package, version in found.items() if pins.get(package, version) != version]
+
+
 def unrecorded(facts: Facts) -> list[str]:
     """Trainings without a record."""
     if not facts.runs:
@@ -211,6 +245,18 @@ def unrecorded(facts: Facts) -> list[str]:
     missing = [run for run in facts.trainings if run.record is None]
     told = f"{len(missing)} of {len(facts.trainings)} trainings have no readable run.json: {names(missing)}"
     return [f"{told}; train them with `snakemake all`"] if missing else []
+
+
+def unproven(facts: Facts) -> list[str]:
+    """Histories, rows and comparisons that are not what their records tell."""
+    problems = []
+    if silent := [job for job in facts.numbers if job.record is None]:
+        problems.append(f"no readable record lies beside the rows of {names(silent)}; make both with `snakemake all`")
+    jobs = [job for job in (*facts.jobs, *facts.numbers) if job.record is not None]
+    if unsummed := [job for job in jobs if not (job.record or {}).get("outputs_sha256")]:
+        problems.append(f"the record of {names(unsummed)} tells no checksum of what it lies beside; {RETRAIN}")
+    other = ((", ".join(altered), job) for job in jobs if (altered := [n for n in job.altered if n != THRESHOLDS]))
+    return problems + [f"{which}: not what the record tells in {told}; {RETRAIN}" for told, which in together(other)]
 
 
 def unspent(facts: Facts) -> list[str]:

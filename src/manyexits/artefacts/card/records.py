@@ -28,6 +28,8 @@ class Recorded:
     """Path of its record below the output folder."""
     record: dict[str, Any] | None
     """Content of that file; None where it is missing or damaged."""
+    altered: tuple[str, ...]
+    """Files beside it that are not, or no longer, those whose checksums it tells."""
     dataset: str
 
 
@@ -84,6 +86,8 @@ class Facts:
     backbones: list[Trained]
     """Phase 1, each once."""
     analyses: list[Recorded]
+    numbers: list[Recorded]
+    """What was evaluated and compared."""
     datasets: dict[str, RecordedData]
     data_link: str | None
     """Folder of prepared data relative to the card; None where only an absolute path would tell it."""
@@ -100,7 +104,7 @@ class Facts:
 
     @property
     def jobs(self) -> list[Recorded]:
-        """Every job that leaves a record."""
+        """Every job that reads images and leaves a record."""
         return [*self.trainings, *self.analyses]
 
 
@@ -117,13 +121,15 @@ def read(settings: dict[str, Any], folder: Path, data: Path, checkout: Path) -> 
         runs=[run for run in trainings if run.stage == "train"],
         backbones=[run for run in trainings if run.stage == "pretrain"],
         analyses=[
-            Recorded(
-                file.removesuffix(".json"),
-                file,
-                _content(folder / file, shapes.RecordShape),
-                told["identity"]["dataset"],
-            )
+            Recorded(file.removesuffix(".json"), file, *_record(folder / file), told["identity"]["dataset"])
             for file, told in settings["analyses"].items()
+        ],
+        numbers=[
+            *(_evaluated(run, folder) for run in trainings if run.stage == "train"),
+            *(
+                Recorded(file.removesuffix(".json"), file, *_record(folder / file), "")
+                for file in settings.get("comparisons", ())
+            ),
         ],
         datasets={name: _prepared(data / name) for name in datasets},
         data_link=_relative(data, folder),
@@ -148,6 +154,7 @@ def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], fo
     )
     network = {key: value for key, value in of["network"].items() if not first or key not in ("method", "placement")}
     place = f"{entry['place']}/s{seed}"
+    record, altered = _record(folder / place / "run.json")
     return Trained(
         name=place.removeprefix("runs/"),
         file=f"{place}/run.json",
@@ -160,8 +167,31 @@ def _run(entry: dict[str, Any], seed: int, experiments: list[dict[str, Any]], fo
         recipes=[(phase, recipe) for phase, recipe in entry["phases"]],
         shared=entry["shared"],
         stage=entry["stage"],
-        record=_content(folder / place / "run.json", shapes.RecordShape),
+        record=record,
+        altered=altered,
     )
+
+
+def _evaluated(run: Trained, folder: Path) -> Recorded:
+    """The evaluation of a run, whose record tells of the thresholds, too."""
+    file = run.file.replace("run.json", "rows.json")
+    record, altered = _record(folder / file)
+    thresholds = (folder / file).with_name("thresholds.json")
+    if record is not None and not _is(thresholds, (record.get("inputs_sha256") or {}).get("thresholds")):
+        altered += (thresholds.name,)
+    return Recorded(run.name, file, record, altered, run.dataset)
+
+
+def _record(path: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """A record, and those of the files beside it that are not what it tells."""
+    record = _content(path, shapes.RecordShape)
+    told = ((record or {}).get("outputs_sha256") or {}).items()
+    return record, tuple(name for name, expected in told if not _is(path.with_name(Path(name).name), expected))
+
+
+def _is(path: Path, expected: str | None) -> bool:
+    """Whether a file is there and has a checksum."""
+    return path.is_file() and sha256(path) == expected
 
 
 def _prepared(folder: Path) -> RecordedData:

@@ -232,7 +232,8 @@ def code(facts: Facts) -> list[Grid | Text]:
             made = "all" if len(found) == len(jobs) else names(found)
             rows.append([commit, names(changed) if changed else "no", f"{what}: {made}"])
     citation = f"Authors, as CITATION.cff names them: {authors(facts) or '–'}."
-    licence = f"Licence: {(facts.citation or {}).get('license', '–')}."
+    cited = facts.citation or {}
+    licence = f"Licence: {cited.get('license', '–')}. Address: {cited.get('repository-code', '–')}."
     return [Grid(["commit", "with changes", "what ran"], rows), Text(f"{citation} {licence}")]
 
 

@@ -54,6 +54,7 @@ class RecordShape(Shape):
     versions: dict[str, str] | None = None
     hardware: MachineShape | None = None
     inputs_sha256: dict[str, str] | None = None
+    outputs_sha256: dict[str, str] | None = None
     commit: str | None = None
     changed: bool | None = None
 
@@ -109,3 +110,4 @@ class CitationShape(Shape):
 
     authors: list[dict[str, str]] | None = None
     license: str = ""
+    repository_code: Annotated[str, Field(alias="repository-code")] = ""

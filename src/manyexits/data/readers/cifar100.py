@@ -19,6 +19,8 @@ FOLDER = "cifar-100-binary"
 HOME = "https://www.cs.toronto.edu/~kriz/cifar.html (binary version)"
 LICENCE = "none stated by the publisher"
 SIZE = "161 MB"
+RELEASES = ("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",)
+"""SHA-256 of the publisher's archive."""
 IMAGES = 60_000
 SIDE = 32
 RECORD = 2 + 3 * SIDE**2

@@ -19,6 +19,12 @@ TITLE = "Imagenette"
 HOME = "https://github.com/fastai/imagenette (imagenette2.tgz)"
 LICENCE = "Apache 2.0; the photographs under ImageNet's terms of access (non-commercial research)"
 SIZE = "1.5 GB (326 MB at 320 px, 94 MB at 160 px)"
+RELEASES = (
+    "6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd",
+    "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c",
+    "64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5",
+)
+"""SHA-256 of the publisher's archives: full size, 320 px, 160 px."""
 IMAGES = 13_394
 CLASSES = {
     "n01440764": "tench",

@@ -13,6 +13,7 @@ from manyexits.study.told.parts import NetworkSettings, Phase, PlacementSettings
 
 Seeds = Annotated[list[Seed], Field(min_length=1)]
 Mark = Annotated[str, Field(min_length=1)]
+Compared = Annotated[str, Field(pattern=r"^comparisons/.+\.json$")]
 File = Annotated[str, Field(pattern=r"^.+/.+/.+\.json$")]
 
 
@@ -80,6 +81,8 @@ class HomeSettings(Numbers):
 
     licence: str | None = None
     home: str | None = None
+    releases: list[str] = Field(default_factory=list)
+    """SHA-256 of its publisher's files; empty: not known."""
 
 
 class CardSettings(StageSettings):
@@ -93,6 +96,7 @@ class CardSettings(StageSettings):
     protocols: list[str]
     stages: dict[Literal["pretrain", "train"], int]
     analyses: dict[File, AnalysedSettings]
+    comparisons: list[Compared] = Field(default_factory=list)
     datasets: dict[str, dict[str, Any]]
     homes: dict[str, HomeSettings] = Field(default_factory=dict)
 
