@@ -69,7 +69,7 @@ def build(tmp_path):
         published = {r: f"{experiments[0]['experiment']} {r}" for r in regimes}
         named = [each | {"criterion": own, "metric": "accuracy"} for each in experiments]
         named = [each | {"published": published if each["method"] == "sdn" else {}} for each in named]
-        told = {"experiments": named, "regimes": list(regimes)}
+        told = {"experiments": named, "regimes": list(regimes), "protocols": ["shared", "paper"]}
         return table(frames.read(table1, paths, told["experiments"]), told, **options)
 
     return make
@@ -105,8 +105,14 @@ def test_mean_deviation_number_and_cost_over_seeds(build):
     found = cell(build(run(1), run(2)), "0.5")
     assert found["mean"] == pytest.approx(0.72)
     assert found["std"] == pytest.approx(math.sqrt(2 * 0.02**2))  # divided by n - 1
-    assert found["n"] == 2
+    assert found["seeds"] == 2
     assert found["cost_share"] == pytest.approx(0.49)
+
+
+def test_samples_stand_beside_seeds(build):
+    made = build(run(1), run(2))
+    assert cell(made, "0.5")["n"] == 50
+    assert texts(made, "shared")[["seeds", "n"]].to_numpy().tolist() == [["2", "50"]]
 
 
 def test_every_cell_is_there_once(build):
@@ -122,7 +128,7 @@ def test_paper_averages_over_seeds_before_it_chooses(build):
     assert found["mean"] == pytest.approx((0.8 + 0.73) / 2)
     assert found["std"] == pytest.approx(math.sqrt(2 * 0.035**2))
     assert found["cost_share"] == pytest.approx((0.55 + 0.43) / 2)
-    assert found["n"] == 2
+    assert found["seeds"] == 2
 
 
 def test_cells_of_single_seeds_take_no_part_in_the_average(build):
@@ -137,7 +143,7 @@ def test_one_seed_by_itself_cannot_afford_that(build):
 
 def test_papers_max_is_the_last_exit(build):
     found = cell(build(run(1), run(2)), "max", "paper")
-    assert (found["mean"], found["n"], found["cost_share"]) == pytest.approx((0.85, 2, 1.05))
+    assert (found["mean"], found["seeds"], found["cost_share"]) == pytest.approx((0.85, 2, 1.05))
 
 
 def test_entropy_takes_the_smallest_threshold_that_fits_the_mean_cost(build):
@@ -157,7 +163,7 @@ def test_an_infeasible_budget_is_an_empty_cell_with_a_note(build, protocol):
     made = build(run(1), run(2), protocols=[protocol])
     found = cell(made, "0.25", protocol)
     assert all(math.isnan(found[key]) for key in ("mean", "std", "cost_share"))
-    assert found["n"] == 0
+    assert found["seeds"] == 0
     assert texts(made, protocol)["25 %"].tolist() == ["–"]
     (note,) = (note for note in made.notes if "infeasible" in note)
     assert "small, budget 25 %" in note
@@ -173,7 +179,7 @@ def test_feasible_cells_have_no_note(build):
 def test_one_seed_has_no_deviation(build):
     made = build(run(1))
     assert math.isnan(cell(made, "0.5")["std"])
-    assert cell(made, "0.5")["n"] == 1
+    assert cell(made, "0.5")["seeds"] == 1
     line = texts(made, "shared").iloc[0]
     assert (line["50 %"], line["Max"], line["seeds"]) == ("70.00", "90.00", "1")
 
@@ -234,8 +240,7 @@ def test_without_a_published_value_there_is_no_difference(build, public):
     public(("small", "mixed", 1.0, 0.8, 0.8), ("other", "joint", 1.0, 0.8, 0.8))
     made = build(run(1), run(2))
     assert made.data["difference"].isna().all()
-    line = texts(made, "shared").iloc[0]
-    assert (line["paper, 100 %"], line["difference"]) == ("–", "–")
+    assert not {"paper, 100 %", "difference"} & set(texts(made, "shared").columns)
 
 
 def test_an_infeasible_cell_has_no_difference(build, public):
@@ -247,6 +252,12 @@ def test_the_papers_column_prints_the_budget_that_it_names(build, public):
     public(("small", "joint", 0.5, 0.1, 0.1), ("small", "joint", 1.0, 0.80, 0.8123))
     line = texts(build(run(1), run(2)), "shared").iloc[0]
     assert (line["paper, 100 %"], line["difference"]) == ("80.00 to 81.23 [P]", "+1.77")
+
+
+def test_a_line_without_a_published_value_has_a_dash_where_another_has_one(build, public):
+    public(("small", "joint", 1.0, 0.8, 0.8))
+    made = build(run(1), run(1, regime="mixed"), regimes=("joint", "mixed"))
+    assert texts(made, "shared")["paper, 100 %"].tolist() == ["80.00 [P]", "–"]
 
 
 def test_a_single_published_value_is_printed_once(build, public):
@@ -301,16 +312,24 @@ def test_markdown_has_a_line_for_each_run_and_all_notes(build):
     assert all(f"- {note}\n" in text for note in made.notes)
 
 
-def test_latex_escapes_what_it_would_read_as_a_comment_or_an_index(build):
+def test_latex_is_one_float_with_caption_and_label(build):
     named = {**SMALL, "experiment": "vit_t"}
-    made = build(run(1, named, "dis_joint"), run(2, named, "dis_joint"), experiments=[named], regimes=["dis_joint"])
-    lines = [line for line in made.latex().splitlines() if not line.startswith("%")]
-    text = "\n".join(lines)
-    assert not re.search(r"(?<!\\)[%_]", text)
-    assert r"vit\_t & dis\_joint & – & 72.00 $\pm$ 2.83" in text
-    assert r"25 \% & 50 \% & 100 \% & Max" in text
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4  # accuracies and costs of two protocols
-    assert all(any(note in line for line in made.latex().splitlines() if line.startswith("%")) for note in made.notes)
+    regimes = ["dis_joint", "joint"]
+    runs = [run(seed, named, regime) for regime in regimes for seed in (1, 2)]
+    made = build(*runs, experiments=[named], regimes=regimes)
+    text = made.latex("mine", "At 25 % & more")
+    assert not re.search(r"(?<!\\)[%_]", text.split("\n", 1)[1])
+    for part in (r"\begin{table*}", r"\end{table*}", r"\caption{At 25 \% \& more}", r"\label{tab:mine}"):
+        assert text.count(part) == 1
+    assert r"\multirow{2}{*}{vit\_t} & dis\_joint & -- & 72.00 & 2.83" in text
+    assert "\n & joint & " in text
+    assert r"\multicolumn{2}{c}{50 \%} & \multicolumn{2}{c}{100 \%}" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4  # accuracies, costs of two protocols
+    for spec, body in re.findall(r"\\begin\{tabular\}\{([^\n]*)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL):
+        columns = len(re.findall("[lr]", re.sub(r"@\{.*?\}", "", spec)))
+        for line in re.findall(r"^.* \\\\$", body, re.MULTILINE):
+            spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d)\}", line))
+            assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == columns
 
 
 def test_four_files_are_written(tmp_path):

@@ -5,6 +5,7 @@
 
 import html
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from manyexits.artefacts import frames
+from manyexits.artefacts.tables import _latex
 from manyexits.files import atomic
 from manyexits.files.made import each
 from manyexits.study import components
@@ -41,10 +43,9 @@ class Table:
         ]
         return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]) + "\n"
 
-    def latex(self) -> str:
-        """All sections as tabular environments with booktabs; notes as comments."""
-        parts = [f"% {title}\n{_latex(cells)}" for title, cells in self.sections.items()]
-        return "\n".join([*parts, *(f"% {note}" for note in self.notes)]) + "\n"
+    def latex(self, label: str, caption: str) -> str:
+        """All sections and notes as one float."""
+        return _latex.latex(label, caption, self.sections, self.notes)
 
     def page(self) -> str:
         """All sections and notes as a page of its own, for the report."""
@@ -56,21 +57,21 @@ class Table:
         return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
 
 
-def _latex(cells: pd.DataFrame) -> str:
-    escaped = cells.map(lambda text: str(text).replace("%", r"\%").replace("_", r"\_").replace("±", r"$\pm$"))
-    escaped.columns = [str(name).replace("%", r"\%").replace("_", r"\_") for name in cells.columns]
-    return escaped.to_latex(index=False, escape=False)
-
-
 def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
     module = components.module("tables", settings["name"])
     frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs), settings["regimes"])
     made = module.table(frame, settings, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
-    atomic.write_text(output.with_suffix(".tex"), made.latex())
+    atomic.write_text(output.with_suffix(".tex"), made.latex(output.stem, _caption(module)))
     atomic.write_text(output.with_suffix(".html"), made.page())
     atomic.write_text(output.with_suffix(".csv"), made.data.to_csv(index=False))
+
+
+def _caption(module: Any) -> str:
+    """What a table shows: the first line of its file, without a number, which LaTeX gives."""
+    first = re.sub(r"^Table \d+: ", "", str(module.__doc__).split("\n")[0])
+    return first[0].upper() + first[1:]
 
 
 def percent(mean: float, std: float = math.nan, signed: bool = False) -> str:

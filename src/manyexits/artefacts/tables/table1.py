@@ -23,7 +23,7 @@ WHERE_CHOSEN = {
     "paper": "one threshold for all exits, chosen on the test split as the authors do",
     "geometric": "one threshold per exit, chosen on the validation split as MSDNet does",
 }
-DEFAULT: tuple[Literal["shared", "paper"], ...] = ("shared", "paper")
+DEFAULT: tuple[Literal["shared", "paper", "geometric"], ...] = ("shared", "paper", "geometric")
 
 
 def table(
@@ -38,11 +38,11 @@ def table(
     Args:
         frame: rows.
         told: what is drawn.
-        protocols: null: `shared` and `paper`, as far as the study has them, or what else it has.
+        protocols: null: all that the study has.
         criterion: of all experiments; null: each one's own.
     """
     known = told.get("protocols", WHERE_CHOSEN)
-    protocols = protocols or [name for name in DEFAULT if name in known] or list(known)
+    protocols = protocols or [name for name in DEFAULT if name in known]
     found = measured(frame)
     lines = [
         line
@@ -97,6 +97,8 @@ class Measured:
     """Cost of the backbone in FLOPs."""
     first: dict[Any, float]
     """Cost of the first exit in FLOPs."""
+    samples: dict[Any, float]
+    """Number of test samples."""
     cells: dict[Line, Records]
     """One record for each budget."""
     points: dict[Line, Columns]
@@ -113,7 +115,10 @@ def measured(frame: pd.DataFrame) -> Measured:
     swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
     swept = swept.sort_values("cost", kind="stable")
     runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
-    return Measured(runs, dict(of_backbone), dict(first), _by_line(cells, line), _columns_by_line(swept, line))
+    samples = frame.groupby(run, sort=False)["n"].first().dropna()
+    return Measured(
+        runs, dict(of_backbone), dict(first), dict(samples), _by_line(cells, line), _columns_by_line(swept, line)
+    )
 
 
 def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
@@ -145,9 +150,13 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
             f"{label(identity)} was not evaluated under protocol {protocol} and criterion {criterion};"
             " name them in protocols and in the experiment's criteria, or ask the table for others"
         )
-    for what, known in (("the backbone", found.backbone), ("the first exit", found.first)):
+    for what, known in (
+        ("the cost of the backbone", found.backbone),
+        ("the cost of the first exit", found.first),
+        ("the number of samples", found.samples),
+    ):
         if run not in known:
-            raise ValueError(f"{label(identity)}, {regime}: no row tells the cost of {what}; evaluate its runs again")
+            raise ValueError(f"{label(identity)}, {regime}: no row tells {what}; evaluate its runs again")
     backbone = found.backbone[run]
     chosen = found.cells[line]
     if protocol == "paper":
@@ -161,7 +170,9 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     return [
         {
             **of_line,
-            **{key: cell[key] for key in ("budget", "n", "mean", "std")},
+            **{key: cell[key] for key in ("budget", "mean", "std")},
+            "seeds": cell["n"],
+            "n": int(found.samples[run]),
             "cost_share": cell["cost"] / backbone,
             "note": infeasible if math.isnan(cell["mean"]) else "",
             "digest": identity.get("published", {}).get(regime, ""),
@@ -211,12 +222,14 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
         line |= {"criterion": group[0]["criterion"]} if several else {}
         for cell in group:
             line[frames.budget(cell["budget"])] = percent(cell["mean"], cell["std"])
-        line["seeds"] = str(max(cell["n"] for cell in group))
+        line["seeds"] = str(max(cell["seeds"] for cell in group))
+        line["n"] = f"{group[0]['n']:,}"
         known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_low"])]
-        line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]" if known else "–"
-        line["difference"] = percent(known[0]["difference"], signed=True) if known else "–"
+        if known:
+            line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]"
+            line["difference"] = percent(known[0]["difference"], signed=True)
         lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).fillna("–")
 
 
 def costs(data: pd.DataFrame) -> pd.DataFrame:
@@ -240,7 +253,8 @@ def _interval(row: dict[str, Any]) -> str:
 def notes(data: pd.DataFrame) -> list[str]:
     """What a reader has to know."""
     found = [
-        "mean ± standard deviation over seeds on the test split; budgets are fractions of the backbone's cost",
+        "mean ± standard deviation over seeds on the n samples of the test split; budgets are fractions of the"
+        " backbone's cost",
         "difference: ours minus the paper's; the paper's thresholds were chosen on the test split (protocol paper)",
     ]
     for row in frames.records(data[data["note"] != ""].drop_duplicates(["experiment", "variant", "budget"])):

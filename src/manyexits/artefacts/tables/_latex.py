@@ -1,0 +1,100 @@
+"""A table as one LaTeX float: booktabs, experiments over their rows, numbers aligned at the point."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "×": r"$\times$",
+    "√": r"$\surd$",
+}
+"""Letters that LaTeX reads otherwise, or that its fonts lack."""
+NUMBER = re.compile(r"[+-]?[\d,]+(?:\.\d+)?")
+SPREAD = re.compile(rf"({NUMBER.pattern}) ± ({NUMBER.pattern})")
+EMPTY = "–"
+
+
+def latex(label: str, caption: str, sections: dict[str, pd.DataFrame], notes: Sequence[str]) -> str:
+    """All sections as one float.
+
+    Args:
+        label: behind `tab:`.
+        caption: a sentence.
+        sections: title -> cells as text; what a first column repeats stands once.
+        notes: under the sections.
+    """
+    lines = [
+        r"% \usepackage{booktabs,multirow}",
+        r"\begin{table*}",
+        r"\centering",
+        r"\scriptsize",
+        r"\setlength{\tabcolsep}{3pt}",
+    ]
+    lines += [rf"\caption{{{escaped(caption)}}}", rf"\label{{tab:{label}}}"]
+    for title, cells in sections.items():
+        lines += [rf"\par\medskip {escaped(title)}\par\smallskip", *tabular(cells)]
+    if notes:
+        lines += [r"\par\medskip\raggedright"]
+        lines += [rf"{escaped(note)}.\par" for note in notes]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def tabular(cells: pd.DataFrame) -> list[str]:
+    """One section. A column of means with deviations becomes two, so that both stand at their points."""
+    columns = {str(name): [str(cell) for cell in cells[name]] for name in cells.columns}
+    kinds = {name: _kind(values) for name, values in columns.items()}
+    spec = "".join({"text": "l", "number": "r", "spread": r"r@{\,$\pm$\,}r"}[kind] for kind in kinds.values())
+    head = " & ".join(_head(name, kind) for name, kind in kinds.items())
+    first, *others = columns
+    rows: list[str] = []
+    for place, name in enumerate(columns[first]):
+        begins = place == 0 or columns[first][place - 1] != name
+        rows += [r"\midrule"] if begins and place else []
+        length = next((n for n, other in enumerate(columns[first][place:]) if other != name), len(cells) - place)
+        over = rf"\multirow{{{length}}}{{*}}{{{escaped(name)}}}" if length > 1 else escaped(name)
+        parts = [over if begins else "", *(_cell(columns[column][place], kinds[column]) for column in others)]
+        rows.append(" & ".join(parts) + r" \\")
+    return [
+        rf"\begin{{tabular}}{{{spec}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return "".join(SPECIAL.get(letter, letter) for letter in text)
+
+
+def _kind(values: Iterable[str]) -> str:
+    told = [value for value in values if value != EMPTY]
+    if any(SPREAD.fullmatch(value) for value in told):
+        return "spread"
+    return "number" if told and all(NUMBER.fullmatch(value) for value in told) else "text"
+
+
+def _head(name: str, kind: str) -> str:
+    return {"text": "{0}", "number": r"\multicolumn{{1}}{{r}}{{{0}}}", "spread": r"\multicolumn{{2}}{{c}}{{{0}}}"}[
+        kind
+    ].format(escaped(name))
+
+
+def _cell(text: str, kind: str) -> str:
+    if kind != "spread":
+        return escaped(text)
+    if found := SPREAD.fullmatch(text):
+        return f"{found[1]} & {found[2]}"
+    if NUMBER.fullmatch(text):  # one seed: no deviation, and room for the sign of one
+        return rf"\multicolumn{{1}}{{r@{{\phantom{{\,$\pm$\,}}}}}}{{{text}}} &"
+    return rf"\multicolumn{{2}}{{c}}{{{escaped(text)}}}"
