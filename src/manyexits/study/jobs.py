@@ -27,6 +27,7 @@ from manyexits.study.job import (
     Settings,
 )
 from manyexits.study.refusals import known
+from manyexits.study.regimes import frozen
 from manyexits.study.runs import Runs
 
 WHERE = ("dataset", "path", "hub_id", "hub_form", "store", "damaged", "shared")
@@ -341,7 +342,14 @@ class Jobs:
         return digest(told | {"phases": recipes, "weights": self.initial(entry.backbone)})
 
     def _figure(self, name: str) -> Draft:
-        return self._artefact("figures", name)
+        draft = self._artefact("figures", name)
+        draft.settings["plain"] = [regime for regime in draft.settings["regimes"] if self._keeps_backbone(regime)]
+        return draft
+
+    def _keeps_backbone(self, regime: str) -> bool:
+        """Whether a regime leaves the backbone as phase 1 made it."""
+        first, *later = self.study.regimes[regime]
+        return first == "backbone" and all("backbone" in frozen(phase) for phase in later)
 
     def _artefact(self, kind: str, name: str) -> Draft:
         drawn, what = self.runs.drawn(kind, name), self.runs.read_by(kind, name)

@@ -3,6 +3,7 @@
 import itertools
 
 import matplotlib.colors
+import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,10 +61,59 @@ def test_budget_curves_draw_means_over_seeds_against_cost_in_percent(tmp_path):
     assert axis.get_xlabel() == "mean cost (% of the backbone's FLOPs)"
 
 
+def test_every_exit_alone_and_the_plain_backbone_are_points(tmp_path):
+    alone = []
+    for seed, exit_ in itertools.product([1, 3], [1, 2]):
+        row = IDENTITY | {"seed": seed, "split": "test", "n": 50, "metric": "accuracy", "exit": exit_}
+        value, cost = 0.1 * exit_ + 0.01 * seed, 500 * exit_ + 10
+        alone += [row | {"regime": regime, "value": value, "cost": cost} for regime in ("disjoint", "mixed")]
+    rows.write(tmp_path / "rows.csv", budget_rows([1, 3]) + alone)
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), TOLD | {"plain": ["disjoint"]})
+    points = [line for line in made.axes[0].get_lines() if line.get_markerfacecolor() == "white"]
+    drawn = [line for line in points if len(line.get_xdata())]
+    assert len(drawn) == 2
+    for line in drawn:
+        assert line.get_xdata() == pytest.approx([51, 101])
+        assert line.get_ydata() == pytest.approx([12, 22])
+    (star,) = (line for line in made.axes[0].get_lines() if line.get_marker() == "*")
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([100], pytest.approx([22]))
+
+
+def test_panels_have_equal_scales(tmp_path):
+    others = [row | {"experiment": "other", "value": row["value"] / 2} for row in budget_rows([1]) if "value" in row]
+    rows.write(tmp_path / "rows.csv", budget_rows([1]) + others)
+    told = TOLD | {"experiments": [*TOLD["experiments"], TOLD["experiments"][0] | {"experiment": "other"}]}
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told)
+    first, second = made.axes
+    assert first.get_xlim() == second.get_xlim()
+    assert first.get_ylim() == second.get_ylim()
+    assert (first.get_ylabel(), second.get_ylabel()) == ("test accuracy (%)", "")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_figures_have_the_size_in_which_they_are_printed_and_no_smaller_text_than_6_points(tmp_path, count):
+    named = [f"e{index}" for index in range(count)]
+    rows.write(tmp_path / "rows.csv", [row | {"experiment": name} for name in named for row in budget_rows([1, 3])])
+    told = TOLD | {"experiments": [TOLD["experiments"][0] | {"experiment": name} for name in named]}
+    with _style.style():
+        drawn = [budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told)]
+        for made in drawn:
+            _style.place(made)
+            assert made.get_figwidth() <= 6.75
+            texts = [text for text in made.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
+            assert min(text.get_fontsize() for text in texts) >= 6
+            inside = made.bbox
+            for axis in made.axes:
+                if axis.get_visible():
+                    box = axis.get_tightbbox()
+                    assert box.x0 >= inside.x0 - 1
+                    assert box.x1 <= inside.x1 + 1
+
+
 def test_one_seed_has_no_band_and_says_so(tmp_path):
     rows.write(tmp_path / "rows.csv", budget_rows([1]))
     made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
-    assert any("one seed" in text.get_text() for text in made.axes[0].texts)
+    assert made.axes[0].get_title() == "small\none seed; n = 50"
 
 
 def connectivity(seeds: list[int], control: bool) -> pd.DataFrame:

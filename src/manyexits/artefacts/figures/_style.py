@@ -34,6 +34,8 @@ OTHERS = [
     Look("#56b4e9", "dashed", "P"),
     Look("#d55e00", "dotted", "X"),
 ]
+WIDTH = 6.75
+"""Inches of a two-column page: figures are drawn in the size in which they are printed, text in 6 points or more."""
 SURFACE = "cividis"
 """Colour map whose lightness rises evenly."""
 
@@ -61,18 +63,20 @@ def style() -> Iterator[None]:
     """Settings of matplotlib for every figure, over its defaults: a user's own matplotlibrc changes nothing."""
     settings: Any = {
         "figure.dpi": 150,
-        "savefig.dpi": 200,
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "legend.fontsize": 7,
+        "savefig.dpi": 300,
+        "font.size": 7,
+        "axes.titlesize": 7,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
+        "legend.fontsize": 6.5,
         "legend.frameon": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
         "grid.color": "#dddddd",
         "grid.linewidth": 0.5,
-        "lines.linewidth": 1.4,
+        "lines.linewidth": 1.1,
         "pdf.fonttype": 42,
         "svg.hashsalt": "manyexits",
         "svg.fonttype": "path",

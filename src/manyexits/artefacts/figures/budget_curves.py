@@ -1,4 +1,5 @@
-"""Accuracy against cost: every regime as a curve, seeds as a band, the budgets of the tables as marked points."""
+"""Accuracy against cost: every regime as a curve, seeds as a band; budgets, single exits and the plain backbone as
+points."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from matplotlib.lines import Line2D
 from pydantic import Field
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import Look, looks
+from manyexits.artefacts.figures._style import WIDTH, Look, looks
 
 READS = "rows"
 METRICS = ("accuracy", "spearman", "backbone_cost")
@@ -19,6 +20,7 @@ POINTS = ("shared",)
 COLUMNS = 3
 """Panels side by side."""
 LINE = [*frames.NAMES, "criterion", "metric", "regime"]
+Kwargs = dict[str, Any]
 NOTHING = pd.DataFrame({"mean": [], "std": [], "cost": []})
 
 
@@ -29,26 +31,58 @@ def figure(
     criterion: str | None = None,
     colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] | None = None,
 ) -> Figure:
-    """One panel per experiment, under the protocol `shared` and a criterion: one for all, or each experiment's own."""
+    """One panel per experiment, under the protocol `shared` and a criterion: one for all, or each experiment's own.
+
+    Panels have equal scales; where they show different measures, equal ones across.
+    """
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
     columns = min(COLUMNS, len(experiments))
     lines = -(-len(experiments) // columns)
+    one_measure = len({identity["metric"] for identity in experiments}) == 1
     made, axes = pyplot.subplots(
-        lines, columns, figsize=(3.6 * columns, 3.0 * lines), squeeze=False, layout="constrained"
+        lines,
+        columns,
+        figsize=(WIDTH * (columns + 1) / (COLUMNS + 1), 2.2 * lines + 0.3),
+        squeeze=False,
+        sharex=True,
+        sharey=one_measure,
+        layout="constrained",
     )
+    means = averaged(frame)
+    for place, (identity, rows) in enumerate(zip(experiments, frames.each(frame, experiments), strict=True)):
+        axis = axes.flat[place]
+        own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
+        plain = [regime for regime in own if regime in told.get("plain", ())]
+        panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"], plain)
+        axis.set_title(f"{frames.label(identity)}\n{note(rows)}")
+        if place % columns == 0 or not one_measure:
+            axis.set_ylabel(f"test {frames.MEASURES[identity['metric']]}")
+        if place + columns >= len(experiments):
+            axis.set_xlabel("mean cost (% of the backbone's FLOPs)")
+            axis.xaxis.set_tick_params(labelbottom=True)
     for axis in axes.flat[len(experiments) :]:
         axis.set_visible(False)
-    means = averaged(frame)
-    for axis, identity, rows in zip(axes.flat, experiments, frames.each(frame, experiments), strict=False):
-        own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
-        panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"])
-        axis.set_title(frames.label(identity))
-    handles = [
-        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=regime)
+    made.legend(handles=[*keys(appearance), *KINDS], loc="outside lower center", ncols=2 * columns)
+    return made
+
+
+def keys(appearance: dict[str, Look]) -> list[Line2D]:
+    """What tells regimes apart."""
+    return [
+        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=4, label=regime)
         for regime, look in appearance.items()
     ]
-    axes[0, 0].legend(handles=handles, loc="lower right", title="regime")
-    return made
+
+
+BUDGET: Kwargs = {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+EXIT: Kwargs = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
+PLAIN: Kwargs = {"marker": "*", "markersize": 7, "color": "#444444", "markeredgewidth": 0, "linestyle": "none"}
+KINDS = [
+    Line2D([], [], linestyle="none", marker="o", color="#777777", label="a budget", **BUDGET),
+    Line2D([], [], linestyle="none", marker="o", color="#777777", label="one exit alone", **EXIT),
+    Line2D([], [], label="the plain backbone", **PLAIN),
+]
+"""What the points mean, whatever their regime."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +93,8 @@ class Means:
     """Of the sweep."""
     cells: dict[Any, pd.DataFrame]
     """Of the budgets."""
+    exits: dict[Any, pd.DataFrame]
+    """Of each exit alone, whatever the criterion, which is empty here."""
 
 
 def averaged(frame: pd.DataFrame) -> Means:
@@ -67,38 +103,52 @@ def averaged(frame: pd.DataFrame) -> Means:
     swept = shared["threshold"].notna()
     points = shared[swept].assign(limit=shared.loc[swept, "budget"].astype(str).astype(float))
     cells = shared[~swept & shared["exit"].isna()]
-    means = frames.over_seeds(points, [*LINE, "limit"]), frames.over_seeds(cells, [*LINE, "budget"])
+    alone = frame[(frame["protocol"] == "") & frame["exit"].notna()]
+    means = [
+        frames.over_seeds(points, [*LINE, "limit"]),
+        frames.over_seeds(cells, [*LINE, "budget"]),
+        frames.over_seeds(alone, [*LINE, "exit"]),
+    ]
     return Means(*(dict(tuple(each.dropna(subset="mean").groupby(LINE, sort=False))) for each in means))
 
 
 def panel(
-    axis: Axes, frame: pd.DataFrame, means: Means, appearance: dict[str, Look], criterion: str, metric: str
+    axis: Axes,
+    frame: pd.DataFrame,
+    means: Means,
+    appearance: dict[str, Look],
+    criterion: str,
+    metric: str,
+    plain: list[str],
 ) -> None:
-    """Curves of one experiment, whose rows these are."""
-    shared = frame[(frame["protocol"] == "shared") & (frame["criterion"] == criterion) & (frame["metric"] == metric)]
+    """Curves of one experiment, whose rows these are.
+
+    Args:
+        axis: to draw on.
+        frame: its rows.
+        means: of all experiments.
+        appearance: of its regimes.
+        criterion, metric: that are drawn.
+        plain: regimes that leave the backbone as phase 1 made it: their last exit is the plain backbone.
+    """
     names = tuple(frame[list(frames.NAMES)].iloc[0])
     backbone = float(frame.loc[frame["metric"] == "backbone_cost", "value"].iloc[0])
-    seeds = frame["seed"].nunique()
     for regime, look in appearance.items():
-        line = (*names, criterion, metric, regime)
+        line, alone = (*names, criterion, metric, regime), (*names, "", metric, regime)
         curve, cells = means.points.get(line, NOTHING), means.cells.get(line, NOTHING)
+        exits = means.exits.get(alone, NOTHING)
         x, y, spread = 100 * curve["cost"] / backbone, 100 * curve["mean"], 100 * curve["std"].fillna(0)
         axis.plot(x, y, color=look.colour, linestyle=look.line, label=regime)
         axis.fill_between(x, y - spread, y + spread, color=look.colour, alpha=0.2, linewidth=0)
-        axis.plot(
-            100 * cells["cost"] / backbone,
-            100 * cells["mean"],
-            look.marker,
-            color=look.colour,
-            markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-        )
+        for points, how in ((exits, EXIT), (cells, BUDGET)):
+            axis.plot(100 * points["cost"] / backbone, 100 * points["mean"], look.marker, color=look.colour, **how)
+        if regime in plain and len(exits):
+            axis.plot([100], [100 * exits["mean"].iloc[-1]], zorder=3, **PLAIN)
     axis.axvline(100, color="#999999", linewidth=0.8, zorder=0)
-    axis.set_xlabel("mean cost (% of the backbone's FLOPs)")
-    axis.set_ylabel(f"test {frames.MEASURES[metric]}")
-    n = int(shared["n"].max())
+
+
+def note(frame: pd.DataFrame) -> str:
+    """What a reader has to know of a panel, above it."""
+    seeds = frame["seed"].nunique()
     band = f"band: ± 1 s.d. of {seeds} seeds" if seeds > 1 else "one seed"
-    axis.annotate(
-        f"{band}; n = {n:,}; points: budgets", (0.02, 0.02), xycoords="axes fraction", fontsize=6, color="#555555"
-    )
+    return f"{band}; n = {int(frame['n'].max()):,}"

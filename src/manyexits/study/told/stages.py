@@ -178,3 +178,5 @@ class FigureSettings(ArtefactSettings):
     """A figure."""
 
     kind = "figures"
+    plain: list[str] = Field(default_factory=list)
+    """Regimes whose last exit is the plain backbone."""
