@@ -67,6 +67,11 @@ def test_one_seed_says_what_its_interval_leaves_out(tmp_path):
     assert any("one seed" in note for note in drawn(tmp_path, {"seeds": 1}).notes)
 
 
+def test_a_measure_that_nobody_compares_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--inputs: there are differences of 'x'; let the workflow make the files"):
+        drawn(tmp_path, {"metric": "x"})
+
+
 def test_nothing_that_was_compared_is_said(tmp_path):
     with pytest.raises(ValueError, match="no cell was compared under geometric and this criterion; name others"):
         drawn(tmp_path, {}, protocols=["geometric"])

@@ -37,6 +37,8 @@ def table(
     data = pd.concat(parts, ignore_index=True)
     if data.empty:
         raise ValueError(f"no cell was compared under {', '.join(protocols)} and this criterion; name others")
+    if unknown := sorted(set(data["metric"].dropna().unique()) - set(MEASURED)):
+        raise ValueError(f"--inputs: there are differences of {unknown[0]!r}; let the workflow make the files again")
     sections = {
         f"Difference of {MEASURED[str(metric)]}, protocol {protocol}, first regime minus second": lines(group)
         for (protocol, metric), group in data.groupby(["protocol", "metric"], sort=False)
