@@ -29,13 +29,14 @@ def leaving(
     cells: list[dict[str, Any]], task: Task, scans: Mapping[str, Sequence[Criterion]], test: Arrays
 ) -> dict[Cell, Int[np.ndarray, " n"]]:
     """The exit (from 1) with which each test sample leaves, in every cell that some threshold meets."""
+    certain = {name: [scored(test, scan, task).certain for scan in own] for name, own in scans.items()}
     found = {}
     for cell in cells:
         if cell["thresholds"] is not None:
             own = scans[cell["criterion"]]
-            scan = next(each for each in own if each.patience == cell.get("patience", own[0].patience))
-            thresholds = understood(cell["thresholds"], scan.sign)
-            found[key(cell)] = exit_index(scored(test, scan, task).certain, thresholds, cell["inclusive"])
+            which = [scan.patience for scan in own].index(cell.get("patience", own[0].patience))
+            thresholds = understood(cell["thresholds"], own[which].sign)
+            found[key(cell)] = exit_index(certain[cell["criterion"]][which], thresholds, cell["inclusive"])
     return found
 
 
