@@ -61,7 +61,7 @@ def rates(size: int, recipe: Recipe) -> dict[str, float]:
     def batched(positions: np.ndarray) -> Tensor:
         draws = augment.draw(recipe, generator, BATCH, (size, size))
         raw, _ = images.take(positions)
-        return augment.apply(torch.from_numpy(raw), draws, recipe.crop_padding, mean, std)
+        return augment.apply(torch.from_numpy(raw), draws, recipe, mean, std)
 
     def one_by_one(module: Any) -> Callable[[np.ndarray], Tensor]:
         transform = usual(module, recipe, size)

@@ -12,7 +12,7 @@ from scipy import stats
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
-from manyexits.batches import augment, moves
+from manyexits.batches import augment, moves, trivial
 from manyexits.batches.augment import Draws, Mix
 from manyexits.study.recipe import Recipe
 
@@ -35,6 +35,15 @@ sizes = st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9))
 def stated(told: dict) -> Recipe:
     """A recipe with these values alone."""
     return Recipe.model_construct(**told)
+
+
+def padded(pixels: int) -> Recipe:
+    """A recipe that pads by so much before it crops."""
+    return stated({"crop_padding": pixels})
+
+
+PLAIN = stated({})
+"""A recipe that neither crops nor has TrivialAugment first."""
 
 
 def images_of(batch, height, width, seed=0):
@@ -66,7 +75,7 @@ def test_crops_are_those_of_torchvision(size, padding, random):
     offset = np.zeros((size[0], 2), dtype=np.int64)
     for row in offset:
         row[:] = random.randint(0, 2 * padding), random.randint(0, 2 * padding)
-    found = pixels(augment.apply(images, draws_of(offset=offset), padding, ZERO, ONE))
+    found = pixels(augment.apply(images, draws_of(offset=offset), padded(padding), ZERO, ONE))
     assert found.shape == images.shape
     for image, (top, left), cropped in zip(images.permute(0, 3, 1, 2), offset.tolist(), found, strict=True):
         expected = vision.crop(vision.pad(image, [padding]), top, left, *size[1:])
@@ -78,7 +87,7 @@ def test_crops_are_those_of_torchvision(size, padding, random):
 def test_flips_are_those_of_torchvision(size, random):
     images = images_of(*size)
     flipped = np.array([random.randint(0, 1) for _ in images], dtype=np.int64)
-    found = pixels(augment.apply(images, draws_of(flipped=flipped), 0, ZERO, ONE))
+    found = pixels(augment.apply(images, draws_of(flipped=flipped), PLAIN, ZERO, ONE))
     for image, flip, changed in zip(images, flipped, found, strict=True):
         expected = vision.hflip(image.permute(2, 0, 1)).permute(1, 2, 0) if flip else image
         assert torch.equal(changed, expected)
@@ -87,7 +96,7 @@ def test_flips_are_those_of_torchvision(size, random):
 def test_a_crop_comes_before_the_flip():
     image = torch.tensor([[[10], [20], [30]]], dtype=torch.uint8).expand(1, 3, 3)[None]
     draws = draws_of(offset=np.array([[1, 0]]), flipped=np.array([1]))  # one pixel to the right, then mirrored
-    assert pixels(augment.apply(image, draws, 1, ZERO, ONE))[0, 0, :, 0].tolist() == [20, 10, 0]
+    assert pixels(augment.apply(image, draws, padded(1), ZERO, ONE))[0, 0, :, 0].tolist() == [20, 10, 0]
 
 
 @quick
@@ -126,7 +135,7 @@ def test_the_whole_image_as_a_part_is_the_image():
 def test_rotations_are_those_of_torchvision(size, random):
     images = images_of(*size)
     angle = np.array([random.uniform(-180, 180) for _ in images], dtype=np.float64)
-    found = pixels(augment.apply(images, draws_of(angle=angle), 0, ZERO, ONE))
+    found = pixels(augment.apply(images, draws_of(angle=angle), PLAIN, ZERO, ONE))
     for image, degrees, turned in zip(images.permute(0, 3, 1, 2), angle.tolist(), found, strict=True):
         assert torch.equal(turned, vision.rotate(image, degrees).permute(1, 2, 0))
 
@@ -136,7 +145,7 @@ def test_rotations_are_those_of_torchvision(size, random):
 def test_contrasts_are_those_of_torchvision(size, random):
     images = images_of(*size)
     contrast = np.array([random.uniform(0, 3) for _ in images], dtype=np.float64)
-    found = pixels(augment.apply(images, draws_of(contrast=contrast), 0, ZERO, ONE)).int()
+    found = pixels(augment.apply(images, draws_of(contrast=contrast), PLAIN, ZERO, ONE)).int()
     for image, factor, changed in zip(images.permute(0, 3, 1, 2), contrast.tolist(), found, strict=True):
         expected = vision.adjust_contrast(image, factor).permute(1, 2, 0).int()
         assert (changed - expected).abs().max() <= 1  # products of float32 in another order
@@ -151,15 +160,15 @@ def test_erased_rectangles_are_those_of_torchvision(size, random):
     for row in erased:
         h, w = random.randint(0, height), random.randint(0, width)
         row[:] = random.randint(0, height - h), random.randint(0, width - w), h, w
-    found = augment.apply(images, draws_of(erased=erased), 0, MEAN, STD)
-    plain = augment.apply(images, draws_of(), 0, MEAN, STD)
+    found = augment.apply(images, draws_of(erased=erased), PLAIN, MEAN, STD)
+    plain = augment.apply(images, draws_of(), PLAIN, MEAN, STD)
     for image, (i, j, h, w), changed in zip(plain, erased.tolist(), found, strict=True):
         assert torch.equal(changed, vision.erase(image, i, j, h, w, torch.zeros(1, 1, 1)))
 
 
 def test_images_are_normalised_before_they_are_erased():
     images = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
-    found = augment.apply(images, draws_of(erased=np.array([[0, 1, 2, 1]])), 0, MEAN, STD)
+    found = augment.apply(images, draws_of(erased=np.array([[0, 1, 2, 1]])), PLAIN, MEAN, STD)
     assert found[0, :, :, 1].tolist() == [[0.0, 0.0]] * 3
     np.testing.assert_allclose(found[0, :, 0, 0], [0.5 / 0.25, 0.6 / 0.2, 0.7 / 0.3], rtol=1e-6)
 
@@ -182,7 +191,7 @@ def test_all_steps_in_their_order_are_those_of_torchvision():
         operation=np.array([[0, 1], [11, 16], [11, -31], [12, 5], [10, 31], [13, -2]]),
         erased=np.array([[0, 0, 0, 0], [1, 2, 3, 4], [0, 0, 12, 10], [11, 9, 1, 1], [0, 0, 0, 0], [2, 2, 5, 5]]),
     )
-    trivial = {
+    changes = {
         0: lambda image: image,
         1: lambda image: vision.solarize(image, 127.5),
         2: lambda image: vision.solarize(image, 0.0),
@@ -190,27 +199,49 @@ def test_all_steps_in_their_order_are_those_of_torchvision():
         4: lambda image: vision.posterize(image, 2),
         5: vision.equalize,
     }
-    found = augment.apply(images, draws, 4, MEAN, STD)
+    found = augment.apply(images, draws, padded(4), MEAN, STD)
     for index, image in enumerate(images.permute(0, 3, 1, 2)):
         expected = vision.crop(vision.pad(image, [4]), *draws.offset[index].tolist(), 12, 10)
         expected = vision.hflip(expected) if draws.flipped[index] else expected
-        expected = vision.normalize(trivial[index](expected) / 255, MEAN.tolist(), STD.tolist())
+        expected = vision.normalize(changes[index](expected) / 255, MEAN.tolist(), STD.tolist())
         expected = vision.erase(expected, *draws.erased[index].tolist(), torch.zeros(1, 1, 1))
         torch.testing.assert_close(found[index], expected, atol=2e-6, rtol=0)
+
+
+def test_trivial_augment_may_see_the_whole_image_before_it_is_cropped():
+    images = images_of(1, 6, 6, seed=5) // 2 + 40
+    draws = draws_of(offset=np.array([[1, 4]]), operation=np.array([[12, 1]]))
+    whole = vision.autocontrast(images.permute(0, 3, 1, 2))  # of all pixels, not of those that are left
+    expected = vision.crop(vision.pad(whole, [2]), 1, 4, 6, 6).permute(0, 2, 3, 1)
+    first = stated({"crop_padding": 2, "trivial_first": True})
+    assert torch.equal(pixels(augment.apply(images, draws, first, ZERO, ONE)), expected)
+    assert not torch.equal(pixels(augment.apply(images, draws, padded(2), ZERO, ONE)), expected)
+
+
+def test_the_recipe_says_how_trivial_augment_finds_pixels():
+    images, draws = images_of(1, 9, 9, seed=6), draws_of(operation=np.array([[1, 20]]))
+    found = {
+        how: pixels(augment.apply(images, draws, stated({"trivial_interpolation": how}), ZERO, ONE))
+        for how in ("nearest", "bicubic")
+    }
+    for how, image in found.items():
+        moved = trivial.apply(images.permute(0, 3, 1, 2).contiguous(), draws.operation, how)
+        assert torch.equal(image, moved.permute(0, 2, 3, 1))
+    assert not torch.equal(*found.values())
 
 
 def test_nothing_random_is_normalisation_alone():
     images = images_of(5, 6, 7)
     draws = augment.draw(stated(NOTHING), np.random.default_rng(0), 5, (6, 7))
     assert draws == draws_of()
-    assert torch.equal(augment.apply(images, draws, 0, MEAN, STD), augment.normalise(images, MEAN, STD))
+    assert torch.equal(augment.apply(images, draws, PLAIN, MEAN, STD), augment.normalise(images, MEAN, STD))
 
 
 def test_the_images_themselves_are_left_alone():
     images = images_of(8, 16, 16)
     before = images.clone()
     draws = augment.draw(stated(EVERYTHING), np.random.default_rng(1), 8, (16, 16))
-    augment.apply(images, draws, 4, MEAN, STD)
+    augment.apply(images, draws, padded(4), MEAN, STD)
     assert torch.equal(images, before)
 
 
@@ -285,7 +316,7 @@ def test_draws_have_one_row_per_image_and_apply_to_it(batch):
     assert draws.offset.shape == draws.operation.shape == (batch, 2)
     assert draws.flipped.shape == (batch,)
     assert draws.erased.shape == (batch, 4)
-    assert augment.apply(images_of(batch, 8, 9), draws, 4, MEAN, STD).shape == (batch, 3, 8, 9)
+    assert augment.apply(images_of(batch, 8, 9), draws, padded(4), MEAN, STD).shape == (batch, 3, 8, 9)
 
 
 def test_equal_generators_draw_the_same_and_others_do_not():
@@ -309,8 +340,8 @@ def test_the_numbers_of_some_images_give_those_images(positions):
     images = images_of(10, 8, 8)
     draws = augment.draw(stated(EVERYTHING), np.random.default_rng(2), 10, (8, 8))
     some = draws.at(np.array(positions, dtype=np.int64))
-    whole = augment.apply(images, draws, 4, MEAN, STD)
-    assert torch.equal(augment.apply(images[positions], some, 4, MEAN, STD), whole[positions])
+    whole = augment.apply(images, draws, padded(4), MEAN, STD)
+    assert torch.equal(augment.apply(images[positions], some, padded(4), MEAN, STD), whole[positions])
 
 
 def test_numbers_that_were_not_drawn_stay_away():
@@ -421,7 +452,7 @@ def test_the_share_of_erased_images_is_the_probability():
 def test_no_rectangle_fits_an_image_of_one_pixel():
     erased = augment.draw(stated(NOTHING | {"erasing": 1.0}), np.random.default_rng(0), 500, (1, 1)).erased
     images = images_of(500, 1, 1)
-    found = augment.apply(images, draws_of(erased=erased), 0, MEAN, STD)
+    found = augment.apply(images, draws_of(erased=erased), PLAIN, MEAN, STD)
     assert torch.equal(found, augment.normalise(images, MEAN, STD))
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from manyexits.study import resolve
 from manyexits.study.plan import load
+from manyexits.study.recipe import Recipe
 from manyexits.study.refusals import StudyError
 
 
@@ -155,12 +156,35 @@ def test_a_batch_that_the_devices_cannot_divide_is_refused(raw, batch, devices, 
         ({"momentum": 0.9}, "'momentum' belongs to sgd, and the optimizer is adamw; remove it"),
         ({"lr_min": 1e-6, "schedule": "constant"}, "'lr_min' is the end of a cosine, and the schedule is constant"),
         ({"lr_min": 1}, "'lr_min' 1 is larger than 'lr' 0.005; lower it"),
+        ({"trivial_first": True}, "'trivial_first' is how 'trivial_augment' works, which is off; remove it"),
+        (
+            {"trivial_interpolation": "bicubic"},
+            "'trivial_interpolation' is how 'trivial_augment' works, which is off; remove it",
+        ),
+        (
+            {"trivial_augment": True, "trivial_first": True, "resized_crop": 0.5},
+            "'resized_crop' comes before all else, and 'trivial_first' would, too; remove it",
+        ),
     ],
 )
 def test_a_setting_of_a_recipe_that_has_no_effect_is_refused(raw, stated, told):
     raw["recipes"]["quick"] |= stated
     raw["recipes"]["quick"]["origin"] |= dict.fromkeys(stated, "O")
     assert told in refused(raw)
+
+
+@pytest.mark.parametrize("later", ["trivial_first", "trivial_interpolation"])
+def test_a_setting_that_came_later_is_told_only_where_it_is_not_what_was_done_before(raw, later):
+    def told():
+        return load(raw).job("train", experiment="small", regime="joint", seed=1).settings["phases"][0]["recipe"]
+
+    before = told()
+    assert later not in before
+    raw["recipes"]["quick"] |= {"trivial_augment": True, later: Recipe.model_fields[later].default}
+    raw["recipes"]["quick"]["origin"] |= {"trivial_augment": "O", later: "O"}
+    assert told() == before | {"trivial_augment": True}
+    raw["recipes"]["quick"][later] = other = {"trivial_first": True, "trivial_interpolation": "bicubic"}[later]
+    assert told() == before | {"trivial_augment": True, later: other}
 
 
 @pytest.mark.parametrize("budget", [0, -0.5])

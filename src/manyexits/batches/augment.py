@@ -136,11 +136,14 @@ def draw_mix(recipe: Recipe, generator: np.random.Generator, batch: int, shape: 
 
 
 def apply(
-    images: UInt8[Tensor, "b h w 3"], draws: Draws, padding: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
+    images: UInt8[Tensor, "b h w 3"], draws: Draws, recipe: Recipe, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Crop, flip, rotate, change contrast, TrivialAugment, normalise, erase – in this order."""
+    """Crop, flip, rotate, change contrast, TrivialAugment, normalise, erase – in this order, unless the recipe has
+    TrivialAugment first."""
+    if recipe.trivial_first:
+        images = _trivial(images, draws, recipe)
     if draws.offset is not None:
-        images = moves.crop(images, draws.offset, padding)
+        images = moves.crop(images, draws.offset, recipe.crop_padding)
     if draws.flipped is not None:
         chosen = torch.from_numpy(np.arange(len(images)) + len(images) * draws.flipped).to(images.device)
         images = torch.cat([images, images.flip(2)]).index_select(0, chosen)
@@ -148,14 +151,22 @@ def apply(
         images = moves.rotate(images, draws.angle)
     if draws.contrast is not None:
         images = trivial.contrast(images.permute(0, 3, 1, 2), draws.contrast).permute(0, 2, 3, 1)
-    if draws.operation is not None:
-        images = trivial.apply(images.permute(0, 3, 1, 2).contiguous(), draws.operation).permute(0, 2, 3, 1)
+    if not recipe.trivial_first:
+        images = _trivial(images, draws, recipe)
     floats = normalise(images, mean, std)
     if draws.erased is not None:
         for index in np.flatnonzero(draws.erased[:, 2]):
             top, left, height, width = draws.erased[index]
             floats[index, :, top : top + height, left : left + width] = 0
     return floats
+
+
+def _trivial(images: UInt8[Tensor, "b h w 3"], draws: Draws, recipe: Recipe) -> UInt8[Tensor, "b h w 3"]:
+    """Under TrivialAugment, if the recipe asks for it."""
+    if draws.operation is None:
+        return images
+    channels_first = images.permute(0, 3, 1, 2).contiguous()
+    return trivial.apply(channels_first, draws.operation, recipe.trivial_interpolation).permute(0, 2, 3, 1)
 
 
 def normalise(

@@ -100,8 +100,7 @@ class Feed:
         needed, views = draws.needed(positions), torch.from_numpy(raw).to(self.device)
         if draws.boxes is not None and not self.split.decoded:
             views = moves.cut(views, draws.boxes[needed])
-        padding, views_of = self.recipe.crop_padding, self.views
-        images = augment.apply(views, draws.draws.at(needed), padding, views_of.mean, views_of.std)
+        images = augment.apply(views, draws.draws.at(needed), self.recipe, self.views.mean, self.views.std)
         targets = self._targets(labels)
         if draws.mix is None:
             return Part(images, None, targets, seed)

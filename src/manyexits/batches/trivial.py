@@ -2,7 +2,8 @@
 
 Operations, magnitudes and their order are torchvision's TrivialAugmentWide, and so is every pixel. Where an operation
 only moves pixels or only replaces grey levels, torchvision itself fills a table once, and a batch is one look-up with a
-table per image; the others are computed for all their images together, each by its own magnitude.
+table per image; the others are computed for all their images together, each by its own magnitude. With bicubic
+interpolation shears and rotations are those of torchvision on PIL images.
 """
 
 import math
@@ -14,6 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as vision
+
+from manyexits.batches import bicubic
 
 BINS = 31
 OPERATIONS = (
@@ -37,12 +40,18 @@ def draw(generator: np.random.Generator, batch: int) -> Drawn:
     return np.stack([operation, bins * sign], axis=1)
 
 
-def apply(images: Pixels, drawn: Drawn) -> Pixels:
-    """Each image under its own operation."""
-    kind = KIND[drawn[:, 0]]
-    members = [np.flatnonzero(kind == number) for number in range(len(CHANGES))]
+def apply(images: Pixels, drawn: Drawn, interpolation: str = "nearest") -> Pixels:
+    """Each image under its own operation.
+
+    Args:
+        images: grey levels.
+        drawn: operation and signed magnitude bin of each.
+        interpolation: of what shears and rotates: nearest or bicubic.
+    """
+    kind = np.where((interpolation == "bicubic") & BETWEEN[drawn[:, 0]], len(CHANGES), KIND[drawn[:, 0]])
+    members = [np.flatnonzero(kind == number) for number in range(len(CHANGES) + 1)]
     parts = [images[:0]]
-    for change, chosen in zip(CHANGES, members, strict=True):
+    for change, chosen in zip([*CHANGES, _slant], members, strict=True):
         if len(chosen):
             parts.append(change(images.index_select(0, torch.from_numpy(chosen).to(images.device)), drawn[chosen]))
     place = torch.from_numpy(np.argsort(np.concatenate(members))).to(images.device)
@@ -76,6 +85,22 @@ def _source(operation: int, signed_bin: int, height: int, width: int, device: to
         shear = [angle, 0.0] if name == "shear_x" else [0.0, angle]
         moved = vision.affine(numbers, angle=0.0, translate=[0, 0], scale=1.0, shear=shear, center=[0, 0])
     return moved.flatten().to(device, torch.int64)
+
+
+def _slant(images: Pixels, drawn: Drawn) -> Pixels:
+    """Shear or rotate, where a pixel's source lies between pixels."""
+    return bicubic.transform(images, np.array([_matrix(*pair, *images.shape[2:]) for pair in drawn.tolist()]))
+
+
+def _matrix(operation: int, signed_bin: int, height: int, width: int) -> tuple[float, ...]:
+    """Where the pixels come from: slopes from the corner, or a rotation about the centre."""
+    name = OPERATIONS[operation]
+    size = math.copysign(float(torch.linspace(0, LARGEST[name], BINS)[abs(signed_bin) - 1]), signed_bin)
+    if name == "rotate":
+        cosine, sine = (round(turn(math.radians(size % 360)), 15) for turn in (math.cos, math.sin))
+        x, y = width / 2, height / 2
+        return cosine, -sine, sine * y - cosine * x + x, sine, cosine, -sine * x - cosine * y + y
+    return (1, size, 0, 0, 1, 0) if name == "shear_x" else (1, 0, 0, size, 1, 0)
 
 
 def _relevel(images: Pixels, drawn: Drawn) -> Pixels:
@@ -161,3 +186,5 @@ CHANGES = {
 """Functions, and the operations whose images each changes at once."""
 KIND = np.array([[name in names for names in CHANGES.values()].index(True) for name in OPERATIONS])
 """For each operation the number of its function."""
+BETWEEN = np.array([name in ("shear_x", "shear_y", "rotate") for name in OPERATIONS])
+"""For each operation whether it fetches pixels from between pixels; translations go by whole ones."""

@@ -58,8 +58,8 @@ def opened(data: bytes) -> Image.Image:
         return image.convert("RGB")
 
 
-def view(image: Image.Image, pixels: int) -> View:
-    """The evaluation view of a photograph.
+def view(image: Image.Image, pixels: int, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> View:
+    """The evaluation view of a photograph, scaled by one of Pillow's filters.
 
     Raises:
         ValueError: for one so long that scaled to the view's side it would not fit into memory.
@@ -69,7 +69,7 @@ def view(image: Image.Image, pixels: int) -> View:
     if short != pixels:
         width, height = (int(pixels * side / short) for side in (width, height))
         _check_size(width, height, " scaled to the view's side")
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        image = image.resize((width, height), resampling)
     left, top = round((width - pixels) / 2), round((height - pixels) / 2)
     return np.asarray(image.crop((left, top, left + pixels, top + pixels)))
 

@@ -18,7 +18,7 @@ from manyexits.models.network import MultiExit
 from manyexits.study import components
 
 Built = TypeVar("Built", Backbone, Method)
-BACKBONE, EXTRAS = 0, 2**32 - 1
+BACKBONE, BEGIN, EXTRAS = 0, 2**32 - 2, 2**32 - 1
 """Parts of a network that are drawn from generators of their own; a head's part is its block."""
 
 
@@ -57,6 +57,8 @@ def network(settings: dict[str, Any], blanks: Blanks, seed: int) -> MultiExit:
     blank = blanks[0].inputs
     stages.check(blank)
     reach.check(stages, blank, settings["backbone"]["family"])
+    with drawn_from(seed, BEGIN):
+        stages.begin()
     if "placement" not in settings:
         return MultiExit(stages, {}, how)
     after = states(stages, blank)

@@ -7,6 +7,7 @@ from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import VERSIONS, Draft, Job, Settings
 
 if TYPE_CHECKING:
+    from manyexits.study.config import Study
     from manyexits.study.jobs import Jobs
 
 
@@ -42,6 +43,7 @@ def draft(jobs: "Jobs") -> Draft:
         "recipes": {
             name: {"values": study.recipes[name].science(), "origin": study.recipes[name].origin} for name in recipes
         },
+        "marked": _marked(study, experiments),
         "budgets": study.budgets,
         "protocols": study.protocols,
         "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
@@ -57,6 +59,21 @@ def draft(jobs: "Jobs") -> Draft:
     evaluated = [jobs.job("evaluate", **names) for name in entries for names in runs.of(name)]
     records += [job.writes[0] for job in (*evaluated, *jobs.comparisons())]
     return Draft(settings, {"records": records}, [f"{study.output}/card.{suffix}" for suffix in ("md", "html")])
+
+
+def _marked(study: "Study", experiments: list[Settings]) -> list[list[str]]:
+    """Values with a mark in the entries that are used: section, entry, key, value, mark."""
+    used = {
+        section: dict.fromkeys(told[of] for told in experiments)
+        for section, of in (("datasets", "dataset"), ("backbones", "backbone"), ("placements", "placement"))
+    }
+    found = []
+    for section, names in used.items():
+        for name in names:
+            entry = getattr(study, section)[name]
+            values = {**(entry.__pydantic_extra__ or {}), **dict(entry)}
+            found += [[section, name, key, str(values[key]), mark] for key, mark in entry.origin.items()]
+    return found
 
 
 def _home(entry: DatasetEntry) -> dict[str, Any]:

@@ -5,7 +5,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from manyexits.study import components
-from manyexits.study.fields import Block, Channels, Component, Distinct, Name, Positive, Seed, Strict, check_options
+from manyexits.study.fields import (
+    Block,
+    Channels,
+    Component,
+    Distinct,
+    Name,
+    Origin,
+    Positive,
+    Seed,
+    Strict,
+    check_options,
+    marks_of_stated,
+)
 from manyexits.study.regimes import OWN_PHASES, PHASES
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
@@ -37,6 +49,10 @@ class DatasetEntry(Component):
     """Licence of a dataset of one's own; a public source states its own."""
     home: str | None = None
     """Where a person gets a dataset of one's own; with it and a licence the card calls it open."""
+    origin: Origin = {}
+    """Key -> origin mark, of keys whose values are not ours."""
+
+    _marked = model_validator(mode="before")(marks_of_stated)
 
     @model_validator(mode="after")
     def _options(self) -> "DatasetEntry":
@@ -59,7 +75,7 @@ class DatasetEntry(Component):
     def told(self, name: str) -> dict[str, Any]:
         """As `prepare` is told; what its labels are not is left out."""
         unstated = "scores" if self.scores is None else "classes"
-        told = {"dataset": name, **self.model_dump(exclude={unstated, "shared", "licence", "home"})}
+        told = {"dataset": name, **self.model_dump(exclude={unstated, "shared", "licence", "home", "origin"})}
         return told | ({"shared": self.shared} if self.shared else {})
 
     @property
@@ -92,6 +108,10 @@ class BackboneEntry(Component):
     """Entry of `weights` that phase 1, or a regime without one, starts from; null: from scratch."""
     classifier: Literal["new", "kept"] | None = None
     """Whether the layer that gives the logits is drawn anew or taken from the weights; stated exactly with them."""
+    origin: Origin = {}
+    """Key -> origin mark, of keys whose values are not ours."""
+
+    _marked = model_validator(mode="before")(marks_of_stated)
 
     @model_validator(mode="after")
     def _options(self) -> "BackboneEntry":
@@ -167,6 +187,10 @@ class Placement(Strict):
     """Number of blocks of the backbone -> blocks with a head behind them, counted from 1."""
     every: Positive | None = None
     """Number of blocks from one head to the next; none after the last block."""
+    origin: Origin = {}
+    """Key -> origin mark, of keys whose values are not ours."""
+
+    _marked = model_validator(mode="before")(marks_of_stated)
 
     @model_validator(mode="after")
     def _one(self) -> "Placement":

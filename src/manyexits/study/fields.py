@@ -3,7 +3,7 @@ that pick a component by its file name."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from manyexits.study import components
 from manyexits.study.components import Numbers, nearest, shown
@@ -55,6 +55,26 @@ def _distinct(values: list[T]) -> list[T]:
 
 Distinct = Annotated[list[T], AfterValidator(_distinct)]
 """A list with at least one value and none twice."""
+
+
+Mark = Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]
+
+
+def _as_is(given: Any) -> Any:
+    """A single mark has become one for each field before an entry is validated (`resolve.spread`)."""
+    return given
+
+
+Origin = Annotated[dict[str, Mark], BeforeValidator(_as_is, json_schema_input_type=dict[str, Mark] | Mark)]
+"""Key of an entry -> P, C, L or O, and the place or the reason."""
+
+
+def marks_of_stated(given: Any) -> Any:
+    """An entry as it is, unless its `origin` marks what it does not state."""
+    origin = given.get("origin") if isinstance(given, dict) else None
+    if isinstance(origin, dict) and (unknown := sorted(str(key) for key in origin if key not in given)):
+        raise ValueError(f"'origin' marks {', '.join(unknown)}, which the entry does not state")
+    return given
 
 
 class Strict(Numbers):

@@ -239,7 +239,7 @@ class Jobs:
     def _backbone(self, name: str) -> Settings:
         known("backbone", name, list(self.study.backbones))
         entry = self.study.backbones[name]
-        return entry.model_dump(exclude={"weights", "classifier"})
+        return entry.model_dump(exclude={"weights", "classifier", "origin"})
 
     def initial(self, backbone: str) -> Settings:
         """What a training has to know of the pretrained weights that it starts from; nothing where there are none."""

@@ -6,10 +6,13 @@ Origin marks (P paper, C the authors' code, L literature, O our decision) stand 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from manyexits.study.fields import Epochs, NotNegative, Rate, Share, Strict
+from manyexits.study.fields import Epochs, NotNegative, Origin, Rate, Share, Strict
 
+LATER = ("trivial_first", "trivial_interpolation")
+"""Fields that came after the first studies: told only where they differ from their defaults, which are what was done
+before, so that no older run counts as made with other settings."""
 REMOVE = "remove it; where it is inherited, set it to null, and its mark in origin"
 
 
@@ -70,6 +73,10 @@ class Recipe(Strict):
     """Random contrast: its factor differs from 1 by up to so much; 0: off."""
     trivial_augment: bool = False
     """TrivialAugmentWide (Mueller and Hutter, 2021)."""
+    trivial_first: bool = False
+    """Whether it sees the whole image, before `crop_padding`, `flip`, `rotation` and `contrast`; else it comes last."""
+    trivial_interpolation: Literal["nearest", "bicubic"] = "nearest"
+    """Where it shears and rotates: the nearest pixel, as torchvision's default, or Pillow's bicubic."""
     erasing: Share = 0.0
     """Probability of random erasing (Zhong et al., 2020)."""
     mixup: NotNegative = 0.0
@@ -118,21 +125,21 @@ class Recipe(Strict):
     def _one_crop(self) -> "Recipe":
         if self.crop_padding and self.resized_crop:
             raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
+        if self.trivial_first and self.resized_crop:
+            raise ValueError(f"'resized_crop' comes before all else, and 'trivial_first' would, too; {REMOVE}")
+        of_trivial = [name for name in LATER if getattr(self, name) != DEFAULTS[name]]
+        if of_trivial and not self.trivial_augment:
+            raise ValueError(f"'{of_trivial[0]}' is how 'trivial_augment' works, which is off; {REMOVE}")
         return self
 
 
-Mark = Annotated[str, Field(pattern=r"^[PCLO]( .+)?$")]
-
-
-def _as_is(given: Any) -> Any:
-    """A single mark has become one for each field before a recipe is validated (`resolve.spread`)."""
-    return given
+DEFAULTS = {name: Recipe.model_fields[name].default for name in LATER}
 
 
 class StatedRecipe(Recipe, Resources):
     """A recipe as config.yaml states it: with what its job asks for, and where its values come from."""
 
-    origin: Annotated[dict[str, Mark], BeforeValidator(_as_is, json_schema_input_type=dict[str, Mark] | Mark)] = {}
+    origin: Origin = {}
     """Field -> origin mark, optionally followed by the place (e.g. `P E.1`); a single mark is that of all fields."""
 
     @model_validator(mode="after")
@@ -147,4 +154,5 @@ class StatedRecipe(Recipe, Resources):
 
     def science(self) -> dict[str, Any]:
         """The settings that can change a result: all but resources and marks."""
-        return self.model_dump(include=set(Recipe.model_fields))
+        told = self.model_dump(include=set(Recipe.model_fields))
+        return {name: value for name, value in told.items() if name not in LATER or value != DEFAULTS[name]}

@@ -9,8 +9,13 @@ from pydantic import ValidationError
 from manyexits.study import written
 from manyexits.study.components import nearest, shown
 from manyexits.study.config import Study
-from manyexits.study.recipe import Recipe
+from manyexits.study.recipe import Resources
 from manyexits.study.refusals import StudyError, as_key, explain
+
+MARKED = {"recipes", "datasets", "backbones", "placements"}
+"""Sections whose entries may say where their values come from."""
+UNMARKED = {"extends", "origin", *Resources.model_fields}
+"""Keys of such entries that need no mark."""
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +53,12 @@ def resolve(raw: dict[str, Any]) -> Study:
                     f"{as_key(section)}.{as_key(name)}: a name is text (got {shown(name)}); write it in quotes, or"
                     " rename it"
                 )
+    for section in MARKED - {"recipes"}:
+        if isinstance(raw.get(section), dict):
+            raw[section] = {
+                name: _unmarked(spread(entry)) if isinstance(entry, dict) else entry
+                for name, entry in raw[section].items()
+            }
     for section in ("recipes", "experiments"):
         if isinstance(raw.get(section), dict):
             entries = {name: entry for name, entry in raw[section].items() if entry is not None}
@@ -101,28 +112,30 @@ def _unmarked(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"origin": {field: mark for field, mark in entry["origin"].items() if field not in removed}}
 
 
-def spread(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe whose `origin` is one mark, which is that of every value it states, with a mark for each."""
-    mark = recipe.get("origin")
+def spread(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry whose `origin` is one mark, which is that of every value it states, with a mark for each."""
+    mark = entry.get("origin")
     if not isinstance(mark, str):
-        return dict(recipe)
-    return recipe | {"origin": {field: mark for field in recipe if field in Recipe.model_fields}}
+        return dict(entry)
+    return entry | {"origin": {key: mark for key in entry if key not in UNMARKED}}
 
 
 def remarked(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """A merged configuration in which no changed value of a recipe carries the mark of the value that it replaces."""
-    recipes, before = raw.get("recipes"), base.get("recipes")
-    if not isinstance(recipes, dict) or not isinstance(before, dict):
-        return raw
-    marked = dict(recipes)
-    for name, recipe in recipes.items():
-        old = before.get(name)
-        if isinstance(recipe, dict) and isinstance(old, dict):
-            recipe, old = spread(recipe), spread(old)
-            marks, replaced = recipe.get("origin") or {}, old.get("origin") or {}
-            if not (isinstance(marks, dict) and isinstance(replaced, dict)):
-                continue  # said when it is validated
-            changed = {field for field in marks if recipe.get(field) != old.get(field)}
-            ours = {field: "O" for field in changed if marks[field] == replaced.get(field)}
-            marked[name] = recipe | {"origin": marks | ours}
-    return raw | {"recipes": marked}
+    """A merged configuration in which no changed value carries the mark of the value that it replaces."""
+    return raw | {
+        section: {name: _remarked(entry, base[section].get(name)) for name, entry in raw[section].items()}
+        for section in MARKED
+        if isinstance(raw.get(section), dict) and isinstance(base.get(section), dict)
+    }
+
+
+def _remarked(entry: Any, old: Any) -> Any:
+    """An entry over one of the same name, where both are mappings: else nothing was replaced."""
+    if not isinstance(entry, dict) or not isinstance(old, dict):
+        return entry
+    new, old = spread(entry), spread(old)
+    marks, replaced = new.get("origin") or {}, old.get("origin") or {}
+    if not (isinstance(marks, dict) and isinstance(replaced, dict)) or not marks:
+        return entry  # a mark that is none is told when the entry is validated
+    changed = {key for key in marks if new.get(key) != old.get(key)}
+    return new | {"origin": marks | {key: "O" for key in changed if marks[key] == replaced.get(key)}}

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import publishers
 import pytest
+from PIL import Image
+from torchvision.transforms import InterpolationMode, Resize
 
 from manyexits.data.readers import cifar100
 
@@ -51,6 +53,16 @@ def test_the_extracted_folder_is_read_byte_for_byte(tmp_path):
     raw = cifar100.load(tmp_path / "mit Leerzeichen und Übermut", False)
     holds_what_was_published(raw)
     assert raw.source == publishers.CIFAR
+
+
+@pytest.mark.parametrize("resampling", [None, "bilinear"])
+def test_images_are_scaled_as_torchvision_scales_pictures(tmp_path, resampling):
+    (tmp_path / ARCHIVE).write_bytes(publishers.tar_gz(FILES, publishers.CIFAR))
+    raw = cifar100.load(tmp_path, False, pixels=48, resampling=resampling)
+    how = InterpolationMode.BILINEAR if resampling else InterpolationMode.BICUBIC
+    for found, images in ((raw.train.images, TRAIN[0]), (raw.test.images, TEST[0])):
+        scaled = [np.asarray(Resize(48, interpolation=how)(Image.fromarray(image))) for image in images]
+        assert np.array_equal(found, np.stack(scaled))
 
 
 def test_an_archive_of_another_name_is_read_when_the_configuration_names_it(tmp_path):

@@ -80,3 +80,16 @@ def test_resnet20_equals_the_paper_of_the_original():
 def test_resnet20_has_the_parameters_of_the_original():
     ours = build(10, groups=[3, 3, 3], width=16)
     assert sum(parameter.numel() for parameter in ours.parameters()) == 272_474  # 0.27 M in He et al., table 6
+
+
+def test_convolutions_start_as_he_s_by_fan_out_or_as_pytorch_s_own():
+    torch.manual_seed(0)
+    by_fan_out, own = build(10, groups=[2, 2]), build(10, groups=[2, 2], initialisation="torch")
+    for ours in (by_fan_out, own):
+        convolutions = [module for module in ours.modules() if isinstance(module, nn.Conv2d)]
+        assert len(convolutions) == 10
+        for each in convolutions:
+            inside, outside = (each.kernel_size[0] ** 2 * n for n in (each.in_channels, each.out_channels))
+            spread = (2 / outside) ** 0.5 if ours is by_fan_out else (1 / (3 * inside)) ** 0.5
+            assert each.weight.std().item() == pytest.approx(spread, rel=0.1)
+            assert ours is by_fan_out or each.weight.abs().max() <= inside**-0.5

@@ -135,6 +135,25 @@ def rates(model: nn.Module) -> tuple[int, list[float]]:
     return between, attention
 
 
+@pytest.mark.parametrize(("name", "layers"), [("vit_tiny_patch16_224", ["head"]), ("convnext_atto", ["head.fc"])])
+def test_the_layer_that_gives_the_outputs_starts_as_it_is_told(name, layers):
+    told = {"family": "timm", "name": name} | ({"pixels": 32, "patch": 8} if "vit" in name else {})
+
+    def weights(**options):
+        network = built.network({"classes": 5, "backbone": told | options}, blank_images(32, 32), seed=1)
+        return {key: network.backbone.state_dict()[ours] for key, ours in network.backbone.original.items()}
+
+    drawn, zeros, own = weights(), weights(output_layer="zeros"), weights(output_layer="torch")
+    started = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    assert {key for key in drawn if not torch.equal(drawn[key], zeros[key])} <= started
+    assert {key for key in drawn if not torch.equal(drawn[key], own[key])} == started
+    for layer in layers:
+        assert not zeros[f"{layer}.weight"].any()
+        assert not zeros[f"{layer}.bias"].any()
+        bound = own[f"{layer}.weight"].shape[1] ** -0.5
+        assert 0.9 * bound < own[f"{layer}.weight"].abs().max() <= bound  # uniform, as nn.Linear's
+
+
 def test_dropout_is_where_torchvision_has_it():
     theirs = VisionTransformer(32, 16, 12, 3, 192, 768, dropout=0.05, attention_dropout=0.1)
     ours = build(10, name="vit_tiny_patch16_224", pixels=32, dropout=0.05, attention_dropout=0.1)

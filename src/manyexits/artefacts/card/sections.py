@@ -89,12 +89,15 @@ def pretrained(facts: Facts) -> list[Grid]:
 
 
 def recipes(facts: Facts) -> Iterable[Grid]:
-    """Every value with its mark; a recipe's defaults share one line."""
+    """Every value with its mark; a recipe's defaults share one line. Then the values of other entries that have one."""
     for name, recipe in facts.settings["recipes"].items():
         values, marks = recipe["values"], recipe["origin"]
         rows = [[field, value(values[field]), marks[field]] for field in values if field in marks]
         defaults = ", ".join(f"{field} {value(given)}" for field, given in values.items() if field not in marks)
         yield Grid([name, "value", "origin"], [*rows, ["left at the defaults", defaults, "O (default)"]])
+    if marked := facts.settings.get("marked"):
+        rows = [[f"{section}.{name}.{key}", given, mark] for section, name, key, given, mark in marked]
+        yield Grid(["datasets, backbones and placements", "value", "origin"], rows)
 
 
 def costs(facts: Facts) -> list[Grid | Text]:

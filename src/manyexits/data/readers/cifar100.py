@@ -1,9 +1,10 @@
 """CIFAR-100 (Krizhevsky, 2009): the publisher's binary archive, or the hub's copy."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from manyexits.data.archives import Members, locate, missing
 from manyexits.data.hub import Hub
-from manyexits.data.photographs import view
+from manyexits.data.photographs import View, view
 from manyexits.data.raw import Raw, RawPart
 
 TITLE = "CIFAR-100"
@@ -54,30 +55,40 @@ def load(
     *,
     path: str = "cifar-100-binary.tar.gz",
     pixels: Annotated[int, Field(ge=1, le=4096)] = 32,
+    resampling: Literal["bilinear"] | None = None,
     hub_id: str = "uoft-cs/cifar100",
 ) -> Raw:
-    """The official parts with fine labels, scaled to `pixels` (bicubic).
+    """The official parts with fine labels.
+
+    Args:
+        root, hub, workers: as for every dataset.
+        path: archive or folder below root.
+        pixels: side that the images are scaled to.
+        resampling: bilinear, as torchvision's Resize has it by default and the authors with it [C]; null: bicubic.
+        hub_id: the hub's name of the dataset.
 
     Raises:
         ValueError: when it is missing or damaged.
     """
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
+    how = Image.Resampling.BILINEAR if resampling else Image.Resampling.BICUBIC
+    scaled = partial(view, pixels=pixels, resampling=how)
     if found is None and hub:
-        return Hub(hub_id, "img", "fine_label", ("train", "test"), absent).small(LICENCE, partial(view, pixels=pixels))
+        return Hub(hub_id, "img", "fine_label", ("train", "test"), absent).small(LICENCE, scaled)
     if found is None:
         raise absent
     stored = look(found)
     if pixels == SIDE:
         return stored
-    return replace(stored, train=_scaled(stored.train, pixels), test=_scaled(stored.test, pixels))
+    return replace(stored, train=_each(stored.train, scaled, pixels), test=_each(stored.test, scaled, pixels))
 
 
-def _scaled(part: RawPart, pixels: int) -> RawPart:
-    scaled = np.empty((len(part.labels), pixels, pixels, 3), dtype=np.uint8)
+def _each(part: RawPart, scaled: Callable[[Image.Image], View], pixels: int) -> RawPart:
+    images = np.empty((len(part.labels), pixels, pixels, 3), dtype=np.uint8)
     for place, image in enumerate(np.asarray(part.images)):
-        scaled[place] = view(Image.fromarray(image), pixels)
-    return RawPart(scaled, part.labels)
+        images[place] = scaled(Image.fromarray(image))
+    return RawPart(images, part.labels)
 
 
 def _records(members: Members, name: str, classes: int) -> RawPart:

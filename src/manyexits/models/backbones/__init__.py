@@ -61,6 +61,10 @@ class Backbone(nn.Module):
                 f" {width} x {height}; set the backbone's pixels, or prepare the dataset at that size"
             )
 
+    def begin(self) -> None:
+        """Set weights that start otherwise than they were drawn; called once the inputs were checked, which compares
+        outputs. Here none do."""
+
     def tap(self, state: State) -> Tensor:
         """What a head after a stage reads: maps (B, D, H, W) or vectors (B, D). Here the state itself."""
         assert isinstance(state, Tensor)

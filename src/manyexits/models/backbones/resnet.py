@@ -23,6 +23,7 @@ def build(
     block: Literal["basic", "bottleneck"] = "basic",
     width: Annotated[int, Field(ge=1, le=65536)] = 64,
     stem: Literal["3x3", "imagenet"] = "3x3",
+    initialisation: Literal["torch"] | None = None,
 ) -> Backbone:
     """A ResNet as stages.
 
@@ -32,6 +33,8 @@ def build(
         block: basic (two 3x3 convolutions) or bottleneck (1x1, 3x3, 1x1).
         width: channels of the first group, before a bottleneck's expansion.
         stem: one 3x3 convolution at full resolution, or ImageNet's 7x7 with stride 2 and max pooling.
+        initialisation: of the convolutions: torch leaves PyTorch's own, as the authors do [C]; null: He's normal one by
+            fan-out, as torchvision has it.
     """
     stages: list[nn.Module] = []
     channels = width
@@ -46,7 +49,8 @@ def build(
     stages[0] = nn.Sequential(_stem(stem, width), stages[0])
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs))
     backbone = Backbone(stages, classifier, output_layers="fc")
-    _initialise(backbone)
+    if initialisation is None:
+        _initialise(backbone)
     backbone.original = _original(backbone.state_dict(), groups)
     return backbone
 

@@ -9,7 +9,7 @@ chain is the model's own forward is checked whenever one is built.
 from collections.abc import Callable
 from functools import partial
 from math import isqrt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import timm
 import torch
@@ -75,6 +75,8 @@ class Chain(Backbone):
         """Whether its position embeddings can be resampled."""
         self.resample = False
         """Whether position embeddings of weights for another image size are resampled."""
+        self.output_start: Literal["zeros", "torch"] | None = None
+        """What the layer, or layers, that give the outputs start at; None: as timm draws them."""
 
     def check(self, inputs: State) -> None:
         """Refuse images that the model cannot take, or on which it is no chain.
@@ -85,6 +87,17 @@ class Chain(Backbone):
         super().check(inputs)
         assert isinstance(inputs, Tensor)
         self.compare(inputs)
+
+    def begin(self) -> None:
+        """Draw the layers that give the outputs as `output_start` says."""
+        layers = (self.output_layers,) if isinstance(self.output_layers, str) else self.output_layers
+        for layer in layers if self.output_start else ():
+            place = self.original[f"{layer}.weight"].removesuffix(".weight")
+            linear = cast(nn.Linear, self.get_submodule(place))
+            linear.reset_parameters()
+            if self.output_start == "zeros":
+                for parameter in linear.parameters():
+                    nn.init.zeros_(parameter)
 
     def renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of timm, or of torchvision's ViT, under timm's names."""
@@ -135,6 +148,7 @@ def build(
     attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     resample_positions: bool = False,
+    output_layer: Literal["zeros", "torch"] | None = None,
 ) -> Backbone:
     """A model of timm as stages, without pretrained weights.
 
@@ -149,6 +163,8 @@ def build(
         drop_path: rate of stochastic depth at the last block, rising from 0 at the first.
         resample_positions: whether position embeddings of pretrained weights for another image size are resampled;
             otherwise such weights are refused.
+        output_layer: what the layer that gives the outputs starts at: zeros, as torchvision's ViT, or torch, PyTorch's
+            own draw [C: ViT-S from scratch, ViT-B with a new classifier]; null: as timm draws it.
 
     Raises:
         ValueError: for a name that timm does not know, an option that the model does not take, a number of blocks that
@@ -170,7 +186,7 @@ def build(
         raise ValueError(f"timm's {name} has {len(chain.stages)} blocks, not {n_blocks}; correct n_blocks")
     if resample_positions and not chain.resamples:
         raise ValueError(f"timm's {name} has no position embedding that can be resampled; remove resample_positions")
-    chain.resample = resample_positions
+    chain.resample, chain.output_start = resample_positions, output_layer
     chain.train()
     return chain
 

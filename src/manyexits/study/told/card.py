@@ -92,6 +92,8 @@ class CardSettings(StageSettings):
     regimes: dict[str, list[Phase]]
     trainings: list[TrainedSettings]
     recipes: dict[str, MarkedSettings]
+    marked: list[tuple[str, str, str, str, Mark]] = Field(default_factory=list)
+    """Section, entry, key, value and mark of what else says where it comes from."""
     budgets: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     protocols: list[str]
     stages: dict[Literal["pretrain", "train"], int]
