@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from manyexits.artefacts import figures
 from manyexits.artefacts.figures import _style, budget_curves, fig3
@@ -96,14 +98,16 @@ def test_figures_have_the_size_in_which_they_are_printed_and_no_smaller_text_tha
     rows.write(tmp_path / "rows.csv", [row | {"experiment": name} for name in named for row in budget_rows([1, 3])])
     told = TOLD | {"experiments": [TOLD["experiments"][0] | {"experiment": name} for name in named]}
     with _style.style():
-        drawn = [budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told)]
+        frame = pd.concat([connectivity([1, 2], True).assign(experiment=name) for name in named[:3]], ignore_index=True)
+        of_planes = told | {"experiments": told["experiments"][:3]}
+        drawn = [budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told), fig3.figure(frame, of_planes)]
         for made in drawn:
             _style.place(made)
             assert made.get_figwidth() <= 6.75
             texts = [text for text in made.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
             assert min(text.get_fontsize() for text in texts) >= 6
             inside = made.bbox
-            for axis in made.axes:
+            for axis in made.findobj(Axes):
                 if axis.get_visible():
                     box = axis.get_tightbbox()
                     assert box.x0 >= inside.x0 - 1
@@ -143,23 +147,62 @@ def between(common: dict, first: str, second: str, second_seed: int) -> list[dic
     return made + [ends | {"part": "barrier", "exit": k, "metric": "barrier", "value": 0.25 * k} for k in (1, 2)]
 
 
+def drawn_planes(made) -> list:
+    return [axis for axis in made.findobj(Axes) if axis.get_title() in ("last exit", "exit 1")]
+
+
 def test_figure_3_shows_the_three_regimes_on_every_plane_and_every_pair_as_a_line():
     made = fig3.figure(connectivity([1, 2], control=True), TOLD)
-    titles = [axis.get_title() for axis in made.axes]
-    assert [t for t in titles if "last exit: training loss (nats)" in t]
-    planes = [axis for axis in made.axes if axis.get_xlabel() == "distance (mixed to joint)" and axis.get_visible()]
+    planes = drawn_planes(made)
     assert len(planes) == 4  # two exits, loss and accuracy
     for axis in planes:
-        assert {text.get_text() for text in axis.texts} == {"disjoint", "joint", "mixed"}
-    lines = next(axis for axis in made.axes if "between runs" in axis.get_title())
+        places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axis.get_lines()]
+        assert places == [(0.5, 1.5), (1.5, 0.0), (0.0, 0.0)]
+    lines = next(axis for axis in made.findobj(Axes) if "between runs" in axis.get_title())
     assert len(lines.get_lines()) == 3 * 2 + 1
-    labels = {text.get_text() for text in lines.get_legend().get_texts()}
-    assert labels == {"disjoint – joint", "disjoint – mixed", "joint – mixed", "control: disjoint, two seeds"}
+    planes_legend, pairs_legend = (
+        [text.get_text() for text in part.legends[0].get_texts()] for part in made.findobj(SubFigure) if part.legends
+    )
+    assert planes_legend == ["disjoint", "joint", "mixed"]
+    assert set(pairs_legend) == {
+        "disjoint – joint",
+        "disjoint – mixed",
+        "joint – mixed",
+        "control: disjoint, two seeds",
+    }
+
+
+def test_figure_3_has_equal_scales_and_one_colour_scale_for_each_row():
+    made = fig3.figure(connectivity([1, 2], control=True), TOLD)
+    planes = drawn_planes(made)
+    assert {axis.get_aspect() for axis in planes} == {1.0}
+    for row, (low, high) in zip((planes[:2], planes[2:]), ((0.1, 8.1), (20, 100)), strict=True):
+        assert {axis.get_xlim() for axis in row} == {(0.0, 2.0)}
+        for axis in row:
+            filled = axis.collections[0]
+            assert (filled.norm.vmin, filled.norm.vmax) == pytest.approx((low, high))
+    bars = {axis.get_ylabel(): axis for axis in made.findobj(Axes) if axis.get_ylabel() in fig3.MEASURED.values()}
+    for metric, bar in ((label, bars[label]) for label in fig3.MEASURED.values()):
+        ticks = [text.get_text() for text in bar.get_yticklabels()]
+        assert len(ticks) == len(set(ticks)) > 2, metric
+
+
+def test_small_barriers_can_be_read_beside_large_ones():
+    frame = connectivity([1, 2], control=True)
+    small = (frame["part"] == "barrier") & (frame["second"] == "mixed")
+    frame.loc[small, "value"] = 0.02
+    frame.loc[(frame["part"] == "barrier") & ~small, "value"] = 3.0
+    made = fig3.figure(frame, TOLD)
+    axis = next(axis for axis in made.findobj(Axes) if axis.get_ylabel() == "barrier (nats)")
+    bottom, zero = (axis.transAxes.transform((0, 0))[1], axis.transData.transform((1, 0))[1])
+    little, much = (axis.transData.transform((1, value))[1] for value in (0.02, 3.0))
+    assert bottom == pytest.approx(zero)
+    assert little - zero > 0.2 * (much - zero)
 
 
 def test_figure_3_says_when_there_is_no_control():
     made = fig3.figure(connectivity([1], control=False), TOLD)
-    assert any(text.get_text() == "no control: one seed" for axis in made.axes for text in axis.texts)
+    assert any(text.get_text() == "no control: one seed" for axis in made.findobj(Axes) for text in axis.texts)
 
 
 def test_a_flat_surface_can_be_drawn():
@@ -207,7 +250,7 @@ def test_with_many_seeds_every_line_between_runs_runs_forward():
         for first, second in itertools.combinations((1, 2, 3), 2)
     ]
     made = fig3.figure(pd.concat([frame, *map(pd.DataFrame, controls)], ignore_index=True), TOLD)
-    lines = next(axis for axis in made.axes if "between runs" in axis.get_title()).get_lines()
+    lines = next(axis for axis in made.findobj(Axes) if "between runs" in axis.get_title()).get_lines()
     assert len(lines) == 3 * 3 + 3
     assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
 
@@ -215,7 +258,7 @@ def test_with_many_seeds_every_line_between_runs_runs_forward():
 def test_without_a_plane_the_panels_say_so():
     frame = connectivity([1], control=False)
     made = fig3.figure(frame[~frame["part"].isin(["plane", "anchor"])], TOLD)
-    assert any("no plane" in text.get_text() for axis in made.axes for text in axis.texts)
+    assert any("no plane" in text.get_text() for axis in made.findobj(Axes) for text in axis.texts)
 
 
 def test_a_plane_of_one_line_of_points_is_refused():

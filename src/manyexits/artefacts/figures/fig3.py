@@ -1,5 +1,6 @@
 """Figure 3: where the regimes lie in the loss landscape, and the straight lines between them."""
 
+import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -7,18 +8,27 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from pydantic import Field
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import SURFACE, Look, looks, others
+from manyexits.artefacts.figures._style import SURFACE, WIDTH, Look, looks, others
 
 READS = "mode_connectivity"
 MOST = 6
 """Regimes of an experiment at most: every pair of them has its line in a legend."""
-LEVELS = 15
+LEVELS = 24
 MEASURED = {"train_loss": "training loss (nats)", "test_accuracy": "test accuracy (%)"}
+REGIMES = ("disjoint", "joint", "mixed")
+"""What a plane goes through."""
+PANEL = 1.8
+"""Width of a plane in inches, of which three and a colour bar make the page."""
+LEAST = 0.01
+"""Nats from which on barriers stand on a logarithmic scale; what is below is noise of the re-estimated statistics."""
+AROUND, LINES, LEGENDS = 0.36, 1.9, 0.75
+"""Inches: above and below a row of planes, for the row of lines and barriers, for the title and both legends."""
 
 
 def figure(
@@ -27,81 +37,137 @@ def figure(
     *,
     colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] | None = None,
 ) -> Figure:
-    """Two rows per experiment: loss and accuracy on the plane at the last, the middle and the first exit; then the
-    loss of the last exit on the lines between runs, and every exit's barrier."""
+    """Per experiment loss and accuracy on the plane at the last, the middle and the first exit; then the loss of the
+    last exit on the lines between runs, and every exit's barrier."""
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
-    made = pyplot.figure(figsize=(12.5, 5.4 * len(experiments)), layout="constrained")
-    parts = made.subfigures(len(experiments), 1, squeeze=False)[:, 0]
-    for part, identity in zip(parts, experiments, strict=True):
-        rows = frames.of(frame, identity)
-        seed = int(rows["seed"].min())
-        part.suptitle(f"{frames.label(identity)} (planes: seed {seed})", fontsize=10, fontweight="bold")
-        panels(part.subplots(2, 4), rows, appearance)
+    found = [frames.of(frame, identity) for identity in experiments]
+    shares = [_planes_height(rows) for rows in found]
+    heights = [2 * (AROUND + share) + LINES + LEGENDS for share in shares]
+    made = pyplot.figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    parts = made.subfigures(len(experiments), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, identity, rows, share in zip(parts, experiments, found, shares, strict=True):
+        part.suptitle(f"{frames.label(identity)} (planes: seed {int(rows['seed'].min())})", fontweight="bold")
+        upper, lower = part.subfigures(2, 1, height_ratios=[2 * (AROUND + share) + LEGENDS / 2, LINES + LEGENDS / 2])
+        planes(upper, rows, appearance)
+        between(lower, rows)
     return made
 
 
-def panels(axes: np.ndarray, rows: pd.DataFrame, appearance: dict[str, Look]) -> None:
-    """The eight panels of one experiment."""
+def _planes_height(rows: pd.DataFrame) -> float:
+    """Inches that a plane of the usual width is high at equal scales, within what a page can hold."""
+    plane = rows[rows["part"] == "plane"]
+    across, up = (np.ptp(plane[axis]) if len(plane) else 0.0 for axis in ("x", "y"))
+    return float(np.clip(PANEL * up / across if across > 0 else PANEL / 2, PANEL / 4, 1.5 * PANEL))
+
+
+def planes(part: SubFigure, rows: pd.DataFrame, appearance: dict[str, Look]) -> None:
+    """Two rows of planes, each with one colour scale."""
     last = int(rows["exit"].max())
     exits = list(dict.fromkeys([last, (last + 1) // 2, 1]))
-    for line, metric in zip(axes, ("train_loss", "test_accuracy"), strict=True):
-        for axis, exit_ in zip(line[:3], exits, strict=False):
-            plane(axis, rows, exit_, metric, appearance, last)
-        for axis in line[len(exits) : 3]:
-            axis.set_visible(False)
-        line[0].set_ylabel("distance (towards disjoint)")
-    lines(axes[0, 3], rows, last)
-    barriers(axes[1, 3], rows)
-
-
-def plane(axis: Axes, rows: pd.DataFrame, exit_: int, metric: str, appearance: dict[str, Look], last: int) -> None:
-    """The first seed's surface as filled contours, with the three regimes on it."""
+    axes = part.subplots(2, len(exits), squeeze=False, sharex=True, sharey=True)
     of_seed = rows[rows["seed"] == rows["seed"].min()]
-    points = of_seed[(of_seed["part"] == "plane") & (of_seed["exit"] == exit_) & (of_seed["metric"] == metric)]
+    anchors = frames.records(of_seed[of_seed["part"] == "anchor"])
+    for line, metric in zip(axes, MEASURED, strict=True):
+        points = of_seed[(of_seed["part"] == "plane") & (of_seed["metric"] == metric) & of_seed["exit"].isin(exits)]
+        scale = Scale(points["value"].to_numpy(), logarithmic=metric == "train_loss")
+        drawn = [
+            plane(axis, points[points["exit"] == exit_], scale, f"{metric} at exit {exit_}")
+            for axis, exit_ in zip(line, exits, strict=True)
+        ]
+        for axis, exit_ in zip(line, exits, strict=True):
+            axis.set_title(f"{'last exit' if exit_ == last else f'exit {exit_}'}")
+            for anchor in anchors:
+                look = appearance[anchor["first"]]
+                axis.plot(
+                    anchor["x"], anchor["y"], look.marker, color=look.colour, markersize=5, markeredgecolor="white"
+                )
+        if any(drawn):
+            scale.bar(part, next(filter(None, drawn)), list(line), MEASURED[metric])
+        line[0].set_ylabel("towards disjoint")
+    for axis in axes[1]:
+        axis.set_xlabel("distance, from mixed to joint")
+    if anchors:
+        part.legend(
+            handles=[_point(anchor["first"], appearance) for anchor in anchors], loc="outside upper right", ncols=3
+        )
+
+
+def _point(regime: str, appearance: dict[str, Look]) -> Line2D:
+    look = appearance[regime]
+    return Line2D([], [], marker=look.marker, color=look.colour, linestyle="", markeredgecolor="white", label=regime)
+
+
+class Scale:
+    """Colours that a row of planes shares: a loss falls into the light on a logarithmic scale, an accuracy rises into
+    it."""
+
+    def __init__(self, values: np.ndarray, logarithmic: bool) -> None:
+        self.logarithmic = logarithmic
+        finite = self.shown(values).compressed()
+        low, high = (finite.min(), finite.max()) if len(finite) else (1.0, 1.0)
+        self.low, self.high = low, max(high, low * (1 + 1e-6) + 1e-9)  # a flat surface still has a scale
+        spaced = np.geomspace if logarithmic else np.linspace
+        self.levels = spaced(self.low, self.high, LEVELS)
+        self.colours = f"{SURFACE}_r" if logarithmic else SURFACE
+        self.norm = (LogNorm if logarithmic else Normalize)(self.low, self.high)
+
+    def shown(self, values: np.ndarray) -> np.ma.MaskedArray:
+        """Values in the units of the scale; a loss may overflow far outside."""
+        return np.ma.masked_invalid(np.maximum(values, 1e-6) if self.logarithmic else 100 * values)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Few round values, which the contours have, too."""
+        locators = [LogLocator(subs=(1, 2, 5)), MaxNLocator(5)] if self.logarithmic else [MaxNLocator(5)]
+        for locator in locators:
+            inside = [tick for tick in locator.tick_values(self.low, self.high) if self.low <= tick <= self.high]
+            if len(inside) > 2:
+                break
+        return inside
+
+    def bar(self, part: SubFigure, filled: Any, axes: list[Axes], label: str) -> None:
+        """The colour bar of a row."""
+        bar = part.colorbar(filled, ax=axes, aspect=15, pad=0.01)
+        bar.set_ticks(self.ticks, labels=[f"{tick:g}" for tick in self.ticks])
+        bar.minorticks_off()
+        bar.set_label(label)
+
+
+def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
+    """The first seed's surface as filled contours, labelled; None where there is none.
+
+    Raises:
+        ValueError: when it has too few points.
+    """
     grid = points.pivot(index="y", columns="x", values="value")
-    x, y = grid.columns.to_numpy(), grid.index.to_numpy()
-    axis.set_title(f"{'last exit' if exit_ == last else f'exit {exit_}'}: {MEASURED[metric]}")
-    axis.set_xlabel("distance (mixed to joint)")
     axis.grid(False)
     if not np.isfinite(grid.to_numpy()).any():
-        axis.annotate("no plane: it needs disjoint, joint and mixed", (0.05, 0.5), xycoords="axes fraction", fontsize=7)
-        return
+        axis.annotate(
+            "no plane: it needs\ndisjoint, joint and mixed", (0.05, 0.4), xycoords="axes fraction", fontsize=6
+        )
+        return None
     if min(grid.shape) < 2:
         raise ValueError(
-            f"--inputs: the plane of {metric} at exit {exit_} has {grid.shape[1]} x {grid.shape[0]} points, too few for"
-            " a surface; let the workflow make the file again"
+            f"--inputs: the plane of {of} has {grid.shape[1]} x {grid.shape[0]} points, too few for a surface; let the"
+            " workflow make the file again"
         )
-    surface(axis, x, y, grid.to_numpy(), logarithmic=metric == "train_loss")
-    for anchor in frames.records(of_seed[of_seed["part"] == "anchor"]):
-        look, place = appearance[anchor["first"]], (anchor["x"], anchor["y"])
-        axis.plot(*place, look.marker, color=look.colour, markersize=7, markeredgecolor="white")
-        box = {"boxstyle": "round,pad=0.15", "facecolor": "#333333", "linewidth": 0, "alpha": 0.7}
-        right = anchor["x"] > x.mean()
-        axis.annotate(
-            anchor["first"],
-            place,
-            xytext=(-6 if right else 6, 7),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            fontsize=7,
-            color="white",
-            bbox=box,
-        )
+    x, y, z = grid.columns.to_numpy(), grid.index.to_numpy(), scale.shown(grid.to_numpy())
+    filled = axis.contourf(
+        x, y, z, levels=scale.levels, cmap=SURFACE + ("_r" if scale.logarithmic else ""), norm=scale.norm
+    )
+    lines = axis.contour(x, y, z, levels=scale.ticks, colors="white", linewidths=0.5)
+    axis.clabel(lines, fontsize=6, fmt="%g")
+    axis.set_aspect("equal")
+    return filled
 
 
-def surface(axis: Axes, x: np.ndarray, y: np.ndarray, z: np.ndarray, logarithmic: bool) -> None:
-    """Filled contours with their scale: a loss falls into the light on a logarithmic one, an accuracy rises into it."""
-    z = np.ma.masked_invalid(np.maximum(z, 1e-6) if logarithmic else 100 * z)  # a loss may overflow far outside
-    low, high = z.min(), max(z.max(), z.min() * (1 + 1e-6) + 1e-9)  # a flat surface still has a scale
-    levels = np.geomspace(low, high, LEVELS) if logarithmic else np.linspace(low, high, LEVELS)
-    norm = LogNorm(low, high) if logarithmic else Normalize(low, high)
-    filled = axis.contourf(x, y, z, levels=levels, cmap=SURFACE + ("_r" if logarithmic else ""), norm=norm)
-    axis.contour(x, y, z, levels=levels[::3], colors="white", linewidths=0.4)
-    bar = axis.figure.colorbar(filled, ax=axis, aspect=25)
-    ticks = levels[:: LEVELS // 4]
-    bar.set_ticks(list(ticks), labels=[f"{tick:.2g}" if logarithmic else f"{tick:.3g}" for tick in ticks])
-    bar.ax.tick_params(labelsize=6)
-    bar.minorticks_off()
+def between(part: SubFigure, rows: pd.DataFrame) -> None:
+    """Lines and barriers of all pairs of runs, with one legend."""
+    left, right = part.subplots(1, 2)
+    lines(left, rows, int(rows["exit"].max()))
+    barriers(right, rows)
+    handles, labels = left.get_legend_handles_labels()
+    part.legend(handles, labels, loc="outside lower center", ncols=4, handlelength=2.4, columnspacing=1)
 
 
 def pairs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -121,22 +187,21 @@ def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
             label = name if number == 0 else None
             axis.plot(runs["t"], runs["value"], color=look.colour, linestyle=look.line, label=label)
     if not any(name.startswith("control") for name in found):
-        axis.annotate(frames.no_control(rows), (0.02, 0.02), xycoords="axes fraction", fontsize=7)
+        axis.annotate(frames.no_control(rows), (0.02, 0.02), xycoords="axes fraction", fontsize=6)
     axis.set_yscale("log")
-    low, high = axis.get_ylim()
-    axis.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("t, from the first run to the second")
     axis.set_ylabel("training loss (nats)")
     axis.set_title(f"last exit, between runs (n = {int(on_lines['n'].max()):,})")
-    axis.legend(loc="upper center", ncols=2, fontsize=6, handlelength=1.8, columnspacing=0.8, borderaxespad=0.2)
 
 
 def barriers(axis: Axes, rows: pd.DataFrame) -> None:
-    """Barrier of every exit: mean over seeds, each seed as a point."""
-    found = pairs(rows[(rows["part"] == "barrier") & (rows["metric"] == "barrier")])
+    """Barrier of every exit: mean over seeds, each seed as a point. The scale is linear next to zero and logarithmic
+    above, so that small ones can be read beside the control's."""
+    of_exits = rows[(rows["part"] == "barrier") & (rows["metric"] == "barrier")]
+    found = pairs(of_exits)
     for look, (name, group) in zip(_pair_looks(len(found)), found.items(), strict=True):
         mean = group.groupby("exit")["value"].mean()
         axis.plot(mean.index, mean, color=look.colour, linestyle=look.line, label=name)
@@ -145,7 +210,11 @@ def barriers(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xticks(sorted(rows["exit"].dropna().unique()))
     axis.set_ylabel("barrier (nats)")
     axis.set_title("rise above the straight line, every exit")
-    axis.set_ylim(bottom=0)
+    positive = of_exits["value"][of_exits["value"] > 0]
+    linear = 10.0 ** math.floor(math.log10(positive.min())) if len(positive) else 1.0
+    axis.set_yscale("symlog", linthresh=max(linear, LEAST))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_ylim(0, 1.6 * max(of_exits["value"].max(), LEAST))  # room for the topmost marker
 
 
 def _pair_looks(count: int) -> list[Look]:
