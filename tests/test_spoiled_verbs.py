@@ -68,7 +68,7 @@ def arguments(job: Job) -> list[str]:
         ],
         "compare": ["--answers", *read.get("answers", [])],
         "analyse": [*data, "--weights", *read.get("models", [])],
-        "table": ["--inputs", *read.get("rows", [])],
+        "table": ["--inputs", *read.get("rows", []), "--comparisons", *read.get("comparisons", [])],
         "card": ["--folder", "results", "--data", "data", "--checkout", str(ROOT)],
     }[job.stage]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.commands.arguments import (
+    COMPARISONS,
     CONFIG,
     DEVICE,
     OUTPUT,
@@ -298,7 +299,7 @@ def table(chosen: argparse.Namespace) -> None:
     """a table as csv, md, tex and html"""
     from manyexits.artefacts import tables
 
-    tables.draw(chosen.settings, chosen.inputs, chosen.output)
+    tables.draw(chosen.settings, chosen.inputs, chosen.comparisons, chosen.output)
 
 
 def figure(chosen: argparse.Namespace) -> None:
@@ -329,7 +330,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
     compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
     analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
-    table: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
+    table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, OUTPUT],
     figure: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
     card: [
         SETTINGS,

@@ -99,10 +99,10 @@ def rows_of(job, plan):
     return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
 
 
-def read_by(plan, kind, name):
-    """The jobs whose rows a table or figure reads."""
+def read_by(plan, kind, name, what="rows"):
+    """The jobs whose rows a table or figure reads, or the comparisons beside them."""
     by_file = {each.writes[0]: each for each in plan.of("evaluate", "compare", "analyse")}
-    return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]]
+    return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])]
 
 
 def columns(kind, name):
@@ -116,8 +116,11 @@ def drawn(plan, kind, name, folder):
     job, module = plan.job(kind.removesuffix("s"), name=name), components.module(kind, name)
     found = [row for each in read_by(plan, kind, name) for row in rows_of(each, plan)]
     rows.write(folder / "rows.csv", found, columns(kind, name))
-    frame = frames.read(module, [folder / "rows.csv"], job.settings["experiments"])
-    return getattr(module, kind.removesuffix("s"))(frame, job.settings, **job.settings["options"])
+    frame, told = frames.read(module, [folder / "rows.csv"], job.settings["experiments"]), dict(job.settings)
+    if beside := [row for each in read_by(plan, kind, name, "comparisons") for row in rows_of(each, plan)]:
+        rows.write(folder / "comparisons.csv", beside, rows.COMPARED)
+        told["comparisons"] = frames.read(frames.COMPARISONS, [folder / "comparisons.csv"], told["experiments"])
+    return getattr(module, kind.removesuffix("s"))(frame, told, **job.settings["options"])
 
 
 # -- studies by chance ------------------------------------------------------------------------------------------------
@@ -446,7 +449,9 @@ def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_pa
         rows.write(paths[-1], rows_of(job, plan), columns(kind, name), job.whose)
     for each in (name, "second"):
         told = plan.job(kind.removesuffix("s"), name=each).settings
-        DRAW[kind](told, paths, tmp_path / f"{each}.made")
+        beside = ([],) if kind == "tables" else ()
+        told["made_from"].pop("comparisons", None)
+        DRAW[kind](told, paths, *beside, tmp_path / f"{each}.made")
     label = b"{tab:second}", f"{{tab:{name}}}".encode()
     second = {path.suffix: path.read_bytes().replace(*label) for path in tmp_path.glob("second.*")}
     assert len(second) == len(plan.job(kind.removesuffix("s"), name="second").writes)

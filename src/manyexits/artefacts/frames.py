@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ WHOLE = ("exit", "n", "seed", "second_seed", "seeds")
 """Columns of whole numbers."""
 REGIMES = ("regime", "first", "second")
 """Columns that name regimes: of a run, or of the two that an analysis compares."""
+COMPARISONS = SimpleNamespace(READS="comparisons", OPTION="--comparisons")
+"""What stands for a table where comparisons are read beside its own rows."""
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
@@ -47,20 +50,21 @@ def read(
         ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
             repeats another, or is of an experiment or a regime that is not drawn.
     """
+    option = getattr(module, "OPTION", "--inputs")
     frame = (_rows if module.READS == "rows" else _other)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
         values = frame[column].dropna()
         if not (values.mod(1).eq(0) & values.abs().lt(2**53)).all():
-            raise ValueError(f"--inputs: a row's {column} is no whole number; let the workflow make the files again")
+            raise ValueError(f"{option}: a row's {column} is no whole number; let the workflow make the files again")
     found = records(frame[list(NAMES)].drop_duplicates())
     known = [{name: identity[name] for name in NAMES} for identity in drawn]
     if foreign := [label(identity) for identity in found if identity not in known]:
-        raise ValueError(f"--inputs: there are rows of {foreign[0]!r}, which is not drawn; leave its files out")
+        raise ValueError(f"{option}: there are rows of {foreign[0]!r}, which is not drawn; leave its files out")
     for column in frame.columns.intersection(list(REGIMES)):
         unknown = sorted(set(frame[column].dropna().unique()) - set(regimes))
         if regimes and unknown:
             raise ValueError(
-                f"--inputs: there are rows of the regime {unknown[0]!r}, which is not drawn; leave its files out"
+                f"{option}: there are rows of the regime {unknown[0]!r}, which is not drawn; leave its files out"
             )
     return frame
 

@@ -59,6 +59,11 @@ def path(name: str, **more: Any) -> Argument:
     return f"--{name}", {"type": Path, "required": True} | more
 
 
+COMPARISONS: Argument = (
+    "--comparisons",
+    {"type": Path, "nargs": "*", "default": [], "help": "files of `compare`, for tables that mark what differs"},
+)
+
 RAW: list[Argument] = [
     SETTINGS,
     ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),

@@ -58,7 +58,7 @@ KINDS = {
         "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
-    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST",)),
+    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED")),
     "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST",)),
 }
 TASKS = ("classification", "regression")
@@ -74,7 +74,7 @@ _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS"), _TEXT),
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
-    **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
+    **dict.fromkeys(("OWN", "PAIRS", "COMPARED"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),

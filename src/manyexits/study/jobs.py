@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from manyexits.files.digests import digest
-from manyexits.study import cards, components
+from manyexits.study import cards, components, shown
 from manyexits.study.config import Study
-from manyexits.study.entries import METRICS
 from manyexits.study.job import (
     ANALYSIS,
     BACKBONE,
     COMPARISON,
     COUNTED,
     RUN,
-    SUFFIXES,
     TRAINED,
     VERSIONS,
     Draft,
@@ -27,11 +24,7 @@ from manyexits.study.job import (
     Settings,
 )
 from manyexits.study.refusals import known
-from manyexits.study.regimes import frozen
 from manyexits.study.runs import Runs
-
-WHERE = ("dataset", "path", "hub_id", "hub_form", "store", "damaged", "shared")
-"""Keys of a dataset that do not tell what its images are."""
 
 
 class Jobs:
@@ -52,8 +45,8 @@ class Jobs:
             "evaluate": self._evaluate,
             "compare": self._compare,
             "analyse": self._analyse,
-            "table": self._table,
-            "figure": self._figure,
+            "table": lambda name: shown.table(self, name),
+            "figure": lambda name: shown.figure(self, name),
             "card": lambda: cards.draft(self),
         }
 
@@ -74,10 +67,10 @@ class Jobs:
 
     def all(self) -> Iterable[Job]:
         """Every job that the tables, figures and card need, in the order of the stages."""
-        shown = [self.runs.experiment(name) for name in self.runs.shown]
-        for dataset in dict.fromkeys(entry.dataset for entry in shown):
+        entries = [self.runs.experiment(name) for name in self.runs.shown]
+        for dataset in dict.fromkeys(entry.dataset for entry in entries):
             yield self.job("prepare", dataset=dataset)
-        for weights in dict.fromkeys(self.study.backbones[entry.backbone].weights for entry in shown):
+        for weights in dict.fromkeys(self.study.backbones[entry.backbone].weights for entry in entries):
             if weights is not None:
                 yield self.job("weights", weights=weights)
         trainings = self.trainings(self.runs.shown)
@@ -112,8 +105,7 @@ class Jobs:
             experiment: None
             for name, kinds in self.runs.artefacts.items()
             for kind in kinds
-            if self.runs.read_by(kind, name) == "comparisons"
-            for experiment in self.runs.drawn(kind, name)
+            for experiment in shown.compared(self, kind, name)
         }
         return [self.job("compare", experiment=name) for name in drawn]
 
@@ -131,7 +123,7 @@ class Jobs:
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
-    def _made(self, folder: str, *files: str) -> list[str]:
+    def made(self, folder: str, *files: str) -> list[str]:
         """Files of a folder below the output."""
         return [f"{self.study.output}/{folder}/{file}" for file in files]
 
@@ -194,7 +186,7 @@ class Jobs:
             for phase in self.study.later_phases(regime, entry)
         )
         told = {"network": self.network(experiment)} | self._one_a_pass(phases)
-        return Draft(told, reads, self._made("costs", f"{experiment}.json"))
+        return Draft(told, reads, self.made("costs", f"{experiment}.json"))
 
     def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: int) -> Draft:
         counted = self.job("count_backbone", dataset=dataset, backbone=backbone)
@@ -204,7 +196,7 @@ class Jobs:
         phases = [{"phase": "backbone", "recipe": self.study.recipes[recipe].science()}]
         settings = {"network": network, "phases": phases, "seed": seed, **self.initial(backbone)}
         folder = BACKBONE.format(dataset=dataset, backbone=backbone, recipe=recipe, seed=seed)
-        return Draft(settings, reads, self._made(folder, *TRAINED), (self.study.recipes[recipe],))
+        return Draft(settings, reads, self.made(folder, *TRAINED), (self.study.recipes[recipe],))
 
     def _train(self, experiment: str, regime: str, seed: int) -> Draft:
         entry = self.runs.experiment(experiment)
@@ -222,7 +214,7 @@ class Jobs:
             settings["start"] = first.whose
             reads["backbone"] = list(first.writes)
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
-        return Draft(settings, reads, self._made(folder, *TRAINED), recipes)
+        return Draft(settings, reads, self.made(folder, *TRAINED), recipes)
 
     def network(self, experiment: str) -> Settings:
         """What a network is built from."""
@@ -252,20 +244,20 @@ class Jobs:
 
     def _predict(self, experiment: str, regime: str, seed: int) -> Draft:
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
-        (model,) = self._made(folder, "model.safetensors")
+        (model,) = self.made(folder, "model.safetensors")
         reads = self._data(self.runs.experiment(experiment).dataset) | {"model": model}
         trained = self.job("train", experiment=experiment, regime=regime, seed=seed)
         settings = {"network": self.network(experiment), "made_from": {"model": trained.whose}}
         settings |= _versions(criteria=self.study.criteria(self.runs.experiment(experiment)))
-        return Draft(settings, reads, self._made(folder, "predictions.safetensors"))
+        return Draft(settings, reads, self.made(folder, "predictions.safetensors"))
 
     def _numbers(self, experiment: str, regime: str, seed: int, *reads: str) -> tuple[str, Reads]:
         """Folder of a run, and those of its files that are read, with the costs."""
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
-        (costs,) = self._made("costs", f"{experiment}.json")
+        (costs,) = self.made("costs", f"{experiment}.json")
         found: Reads = {"costs": costs}
         return folder, found | {
-            file.partition(".")[0]: path for file, path in zip(reads, self._made(folder, *reads), strict=True)
+            file.partition(".")[0]: path for file, path in zip(reads, self.made(folder, *reads), strict=True)
         }
 
     def _calibrate(self, experiment: str, regime: str, seed: int) -> Draft:
@@ -276,7 +268,7 @@ class Jobs:
         counted = self.job("count_flops", experiment=experiment)
         settings |= {"task": self.runs.dataset(experiment).task} | _versions(criteria=criteria)
         settings["made_from"] = {"predictions": predicted.whose, "costs": counted.whose}
-        return Draft(settings, reads, self._made(folder, "thresholds.json"))
+        return Draft(settings, reads, self.made(folder, "thresholds.json"))
 
     def _evaluate(self, experiment: str, regime: str, seed: int) -> Draft:
         folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors", "thresholds.json")
@@ -284,7 +276,7 @@ class Jobs:
         calibrated = self.job("calibrate", experiment=experiment, regime=regime, seed=seed)
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
         settings["made_from"] = {"thresholds": calibrated.whose}
-        return Draft(settings, reads, self._made(folder, "rows.csv", "answers.safetensors", "rows.json"))
+        return Draft(settings, reads, self.made(folder, "rows.csv", "answers.safetensors", "rows.json"))
 
     def _compare(self, experiment: str) -> Draft:
         runs = list(self.runs.of(experiment))
@@ -317,62 +309,6 @@ class Jobs:
         }
         place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
         return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
-
-    def _read_under(self, experiment: str) -> Settings:
-        """The exit rule and the measure that artefacts show of an experiment."""
-        metric = METRICS[self.runs.dataset(experiment).task_name]
-        return {"criterion": self.study.criterion(self.runs.experiment(experiment)), "metric": metric}
-
-    def _table(self, name: str) -> Draft:
-        draft = self._artefact("tables", name)
-        for told, experiment in zip(draft.settings["experiments"], self.runs.drawn("tables", name), strict=True):
-            regimes = self.runs.experiment(experiment).regimes
-            told["published"] = {regime: self.published(experiment, regime) for regime in regimes}
-        return draft
-
-    def published(self, experiment: str, regime: str) -> str:
-        """Digest of all that makes a run one of the paper's: data, backbone, method, phases and recipes. Names and
-        placement are left out: the paper's placement is not public."""
-        entry, regime_phases = self.runs.experiment(experiment), self.study.regimes[regime]
-        data = self.runs.dataset(experiment).told("")
-        named = entry.recipes_of(regime)
-        recipes = [[phase, self.study.recipes[named[phase]].science()] for phase in regime_phases]
-        network = {key: value for key, value in self.network(experiment).items() if key != "placement"}
-        told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
-        return digest(told | {"phases": recipes, "weights": self.initial(entry.backbone)})
-
-    def _figure(self, name: str) -> Draft:
-        draft = self._artefact("figures", name)
-        draft.settings["plain"] = [regime for regime in draft.settings["regimes"] if self._keeps_backbone(regime)]
-        return draft
-
-    def _keeps_backbone(self, regime: str) -> bool:
-        """Whether a regime leaves the backbone as phase 1 made it."""
-        first, *later = self.study.regimes[regime]
-        return first == "backbone" and all("backbone" in frozen(phase) for phase in later)
-
-    def _artefact(self, kind: str, name: str) -> Draft:
-        drawn, what = self.runs.drawn(kind, name), self.runs.read_by(kind, name)
-        if what == "rows":
-            jobs = [self.job("evaluate", **names) for experiment in drawn for names in self.runs.of(experiment)]
-        elif what == "comparisons":
-            jobs = [self.job("compare", experiment=experiment) for experiment in drawn]
-        else:
-            pairs = ((experiment, unit) for experiment in drawn for unit in self.runs.units(what, experiment))
-            jobs = [self.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]
-        regimes = dict.fromkeys(regime for each in drawn for regime in self.runs.experiment(each).regimes)
-        component = self.runs.component(kind, name)
-        told = {
-            "name": component,
-            "experiments": [self.runs.identity(each) | self._read_under(each) for each in drawn],
-            "regimes": list(regimes),
-            "protocols": self.study.protocols,
-            "options": self.runs.artefact(kind, name).options,
-            "source": components.source(kind, component),
-            "made_from": {"rows": [job.whose for job in jobs]},
-        }
-        files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
-        return Draft(told, {"rows": [job.writes[0] for job in jobs]}, self._made(kind, *files))
 
 
 def _versions(**used: list[str]) -> Settings:

@@ -61,7 +61,7 @@ def run(seed, identity=SMALL, regime="joint", criterion="confidence", shift=0.0)
 def build(tmp_path):
     """A function that writes runs, one file each, reads them as the pipeline does and makes the table."""
 
-    def make(*runs, experiments=(SMALL,), regimes=("joint",), own="confidence", **options):
+    def make(*runs, experiments=(SMALL,), regimes=("joint",), own="confidence", compared=None, **options):
         paths = [tmp_path / f"{index}.csv" for index in range(len(runs))]
         for path, made in zip(paths, runs, strict=True):
             rows.write(path, made)
@@ -70,6 +70,7 @@ def build(tmp_path):
         named = [each | {"criterion": own, "metric": "accuracy"} for each in experiments]
         named = [each | {"published": published if each["method"] == "sdn" else {}} for each in named]
         told = {"experiments": named, "regimes": list(regimes), "protocols": ["shared", "paper"]}
+        told |= {} if compared is None else {"comparisons": compared}
         return table(frames.read(table1, paths, told["experiments"]), told, **options)
 
     return make
@@ -120,6 +121,49 @@ def test_every_cell_is_there_once(build):
     assert len(made.data) == 2 * 2 * 4
     assert not made.data.duplicated(["experiment", "variant", "regime", "protocol", "budget"]).any()
     assert texts(made, "shared")["regime"].tolist() == ["mixed", "joint"]  # in the order told
+
+
+def differences(*lines, protocol="shared", budget="0.5"):
+    """Comparisons, (first, second, low, high) each."""
+    told = {"experiment": "small", "variant": "", "protocol": protocol, "criterion": "confidence", "budget": budget}
+    return pd.DataFrame([told | dict(zip(("first", "second", "low", "high"), line, strict=True)) for line in lines])
+
+
+THREE = ("disjoint", "joint", "mixed")
+
+
+@pytest.mark.parametrize(
+    ("compared", "best"),
+    [
+        ([("disjoint", "joint", 0.1, 0.2), ("disjoint", "mixed", 0.1, 0.2), ("joint", "mixed", -0.1, 0.2)], "disjoint"),
+        ([("disjoint", "joint", -0.2, -0.1), ("joint", "mixed", 0.001, 0.2)], "joint"),  # from either side
+        ([("disjoint", "joint", -0.2, -0.1), ("joint", "mixed", 0.0, 0.2)], None),  # 0 is within
+        ([("disjoint", "joint", -0.2, -0.1)], None),  # mixed is not compared
+        ([], None),
+    ],
+)
+def test_the_best_is_bold_where_its_difference_from_every_other_exceeds_its_interval(build, compared, best):
+    runs = [run(seed, regime=regime) for regime in THREE for seed in (1, 2)]
+    made = build(*runs, regimes=THREE, compared=differences(*compared) if compared else None)
+    bold = [regime for regime in THREE if cell(made, "0.5", regime=regime)["best"]]
+    assert bold == ([best] if best else [])
+    assert made.data["best"].sum() == len(bold)  # of no other budget and protocol
+    cells = texts(made, "shared").set_index("regime")["50 %"].to_dict()
+    assert cells == {regime: "**72.00 ± 2.83**" if regime == best else "72.00 ± 2.83" for regime in THREE}
+    assert any("bold" in note for note in made.notes) == bool(best)
+    assert (r"\textbf{72.00} & \textbf{2.83}" in made.latex("table1", "c")) == bool(best)
+    assert ("<b>72.00 ± 2.83</b>" in made.page()) == bool(best)
+    assert "**" not in made.page() + made.latex("table1", "c")
+
+
+def test_a_regime_alone_is_no_best(build):
+    assert not build(run(1), compared=differences(("a", "b", 0.1, 0.2))).data["best"].any()
+
+
+def test_of_an_infeasible_budget_nothing_is_the_best(build):
+    runs = [run(1, regime=regime) for regime in ("joint", "mixed")]
+    compared = differences(("joint", "mixed", 0.1, 0.2), budget="0.25")
+    assert not build(*runs, regimes=("joint", "mixed"), compared=compared).data["best"].any()
 
 
 def test_paper_averages_over_seeds_before_it_chooses(build):
@@ -337,7 +381,7 @@ def test_four_files_are_written(tmp_path):
         rows.write(tmp_path / f"{seed}.csv", run(seed))
     named = SMALL | {"criterion": "confidence", "metric": "accuracy"}
     told = {"name": "table1", "experiments": [named], "regimes": ["joint"], "options": {"protocols": ["paper"]}}
-    draw(told, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out" / "table1.csv")
+    draw(told, [tmp_path / "1.csv", tmp_path / "2.csv"], [], tmp_path / "out" / "table1.csv")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"table1.{suffix}" for suffix in ("csv", "md", "tex", "html")
     }

@@ -14,6 +14,7 @@ import pandas as pd
 
 from manyexits.artefacts import frames
 from manyexits.artefacts.tables import _latex
+from manyexits.artefacts.tables._latex import BOLD
 from manyexits.files import atomic
 from manyexits.files.made import each
 from manyexits.study import components
@@ -36,7 +37,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def markdown(self) -> str:
-        """All sections and notes."""
+        """All sections and notes; in all forms a cell between two ** is bold."""
         parts = [
             f"**{title}**\n\n{cells.to_markdown(index=False, disable_numparse=True)}"
             for title, cells in self.sections.items()
@@ -50,18 +51,26 @@ class Table:
     def page(self) -> str:
         """All sections and notes as a page of its own, for the report."""
         parts = [
-            f"<h2>{html.escape(title)}</h2>\n{cells.to_html(index=False, border=0)}"
+            f"<h2>{html.escape(title)}</h2>\n" + BOLD.sub(r"<b>\1</b>", cells.to_html(index=False, border=0))
             for title, cells in self.sections.items()
         ]
         notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in self.notes)
         return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
 
 
-def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
-    """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix."""
+def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], output: Path) -> None:
+    """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix.
+
+    A table that is COMPARED is told a frame of `comparisons`, too, where there are any.
+    """
     module = components.module("tables", settings["name"])
-    frame = frames.read(module, inputs, settings["experiments"], each(settings, "rows", inputs), settings["regimes"])
-    made = module.table(frame, settings, **settings["options"])
+    drawn, regimes = settings["experiments"], settings["regimes"]
+    frame = frames.read(module, inputs, drawn, each(settings, "rows", inputs), regimes)
+    told = dict(settings)
+    if comparisons:
+        made_by = each(settings, "comparisons", comparisons)
+        told["comparisons"] = frames.read(frames.COMPARISONS, comparisons, drawn, made_by, regimes)
+    made = module.table(frame, told, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex(output.stem, _caption(module)))
     atomic.write_text(output.with_suffix(".html"), made.page())

@@ -19,6 +19,8 @@ SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {
 NUMBER = re.compile(r"[+-]?[\d,]+(?:\.\d+)?")
 SPREAD = re.compile(rf"({NUMBER.pattern}) ± ({NUMBER.pattern})")
 EMPTY = "–"
+BOLD = re.compile(r"\*\*(.+?)\*\*")
+"""What stands out in a cell."""
 
 
 def latex(label: str, caption: str, sections: dict[str, pd.DataFrame], notes: Sequence[str]) -> str:
@@ -49,7 +51,7 @@ def latex(label: str, caption: str, sections: dict[str, pd.DataFrame], notes: Se
 def tabular(cells: pd.DataFrame) -> list[str]:
     """One section. A column of means with deviations becomes two, so that both stand at their points."""
     columns = {str(name): [str(cell) for cell in cells[name]] for name in cells.columns}
-    kinds = {name: _kind(values) for name, values in columns.items()}
+    kinds = {name: _kind(BOLD.sub(r"\1", value) for value in values) for name, values in columns.items()}
     spec = "".join({"text": "l", "number": "r", "spread": r"r@{\,$\pm$\,}r"}[kind] for kind in kinds.values())
     head = " & ".join(_head(name, kind) for name, kind in kinds.items())
     first, *others = columns
@@ -91,6 +93,8 @@ def _head(name: str, kind: str) -> str:
 
 
 def _cell(text: str, kind: str) -> str:
+    if bold := BOLD.fullmatch(text):
+        return NUMBER.sub(lambda number: rf"\textbf{{{number[0]}}}", _cell(bold[1], kind))
     if kind != "spread":
         return escaped(text)
     if found := SPREAD.fullmatch(text):

@@ -15,6 +15,7 @@ from manyexits.artefacts.frames import label
 from manyexits.artefacts.tables import Table, percent
 
 READS = "rows"
+COMPARED = True
 METRICS = ("accuracy", "spearman", "backbone_cost")
 POINTS = ("paper",)
 
@@ -56,6 +57,7 @@ def table(
     if not lines:
         raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
     data = with_published(pd.DataFrame(lines))
+    data["best"] = best(data, told.get("comparisons"))
     shown = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
     shown, sections = shown[0].upper() + shown[1:], {}
     for protocol in protocols:
@@ -214,6 +216,28 @@ def with_published(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 
 
+def best(data: pd.DataFrame, compared: pd.DataFrame | None) -> list[bool]:
+    """For each cell whether its regime is better than every other one: the 95 % interval of each difference excludes 0.
+
+    Args:
+        data: cells.
+        compared: differences of regimes, each with its interval; None: no regime is compared.
+    """
+    better: set[Line] = set()
+    for row in [] if compared is None else frames.records(compared):
+        cell = (*names(row), row["protocol"], row["criterion"], row["budget"])
+        better |= {(*cell, row["first"], row["second"])} if row["low"] > 0 else set()
+        better |= {(*cell, row["second"], row["first"])} if row["high"] < 0 else set()
+    cells = [(*names(row), row["protocol"], row["criterion"], row["budget"]) for row in frames.records(data)]
+    regimes: dict[Line, list[str]] = defaultdict(list)
+    for cell, regime, mean in zip(cells, data["regime"], data["mean"], strict=True):
+        regimes[cell] += [] if math.isnan(mean) else [regime]
+    return [
+        len(regimes[cell]) > 1 and all((*cell, regime, other) in better for other in regimes[cell] if other != regime)
+        for cell, regime in zip(cells, data["regime"], strict=True)
+    ]
+
+
 def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     """One line per experiment and regime, one column per budget, and the paper's value."""
     lines = []
@@ -221,7 +245,8 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     for line, group in _lines(data):
         line |= {"criterion": group[0]["criterion"]} if several else {}
         for cell in group:
-            line[frames.budget(cell["budget"])] = percent(cell["mean"], cell["std"])
+            text = percent(cell["mean"], cell["std"])
+            line[frames.budget(cell["budget"])] = f"**{text}**" if cell["best"] else text
         line["seeds"] = str(max(cell["seeds"] for cell in group))
         line["n"] = f"{group[0]['n']:,}"
         known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_low"])]
@@ -257,6 +282,11 @@ def notes(data: pd.DataFrame) -> list[str]:
         " backbone's cost",
         "difference: ours minus the paper's; the paper's thresholds were chosen on the test split (protocol paper)",
     ]
+    if data["best"].any():
+        found.append(
+            "bold: better than every other regime of the experiment, whose differences have 95 % intervals without 0"
+            " (table comparisons); under the protocol paper these are of each run's own thresholds"
+        )
     for row in frames.records(data[data["note"] != ""].drop_duplicates(["experiment", "variant", "budget"])):
         found.append(f"– {label(row)}, budget {frames.budget(row['budget'])}: {row['note']}")
     return found

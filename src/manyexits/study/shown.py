@@ -1,0 +1,95 @@
+"""What tables and figures are made from: the jobs that draw them."""
+
+from typing import TYPE_CHECKING
+
+from manyexits.files.digests import digest
+from manyexits.study import components
+from manyexits.study.entries import METRICS
+from manyexits.study.job import SUFFIXES, Draft, Settings
+from manyexits.study.regimes import frozen
+
+if TYPE_CHECKING:
+    from manyexits.study.jobs import Jobs
+
+WHERE = ("dataset", "path", "hub_id", "hub_form", "store", "damaged", "shared")
+"""Keys of a dataset that do not tell what its images are."""
+
+
+def table(jobs: "Jobs", name: str) -> Draft:
+    """A table, with the comparisons that it marks, and what makes a run one of the paper's."""
+    draft, runs = _artefact(jobs, "tables", name), jobs.runs
+    beside = [] if runs.read_by("tables", name) == "comparisons" else compared(jobs, "tables", name)
+    marked = [jobs.job("compare", experiment=each) for each in beside]
+    draft.reads["comparisons"] = [job.writes[0] for job in marked]
+    if marked:
+        draft.settings["made_from"]["comparisons"] = [job.whose for job in marked]
+    for told, experiment in zip(draft.settings["experiments"], runs.drawn("tables", name), strict=True):
+        regimes = runs.experiment(experiment).regimes
+        told["published"] = {regime: published(jobs, experiment, regime) for regime in regimes}
+    return draft
+
+
+def compared(jobs: "Jobs", kind: str, name: str) -> list[str]:
+    """Experiments whose regimes a table or figure compares; one that reads rows may mark what differs."""
+    runs = jobs.runs
+    if runs.read_by(kind, name) == "comparisons":
+        return runs.drawn(kind, name)
+    if not components.constant(kind, runs.component(kind, name), "COMPARED", False):
+        return []
+    return [each for each in runs.drawn(kind, name) if len(runs.experiment(each).regimes) > 1]
+
+
+def published(jobs: "Jobs", experiment: str, regime: str) -> str:
+    """Digest of all that makes a run one of the paper's: data, backbone, method, phases and recipes. Names and
+    placement are left out: the paper's placement is not public."""
+    entry, study = jobs.runs.experiment(experiment), jobs.study
+    data = jobs.runs.dataset(experiment).told("")
+    named = entry.recipes_of(regime)
+    recipes = [[phase, study.recipes[named[phase]].science()] for phase in study.regimes[regime]]
+    network = {key: value for key, value in jobs.network(experiment).items() if key != "placement"}
+    told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
+    return digest(told | {"phases": recipes, "weights": jobs.initial(entry.backbone)})
+
+
+def figure(jobs: "Jobs", name: str) -> Draft:
+    """A figure, and which regimes leave the backbone as it was."""
+    draft = _artefact(jobs, "figures", name)
+    draft.settings["plain"] = [regime for regime in draft.settings["regimes"] if _keeps_backbone(jobs, regime)]
+    return draft
+
+
+def _keeps_backbone(jobs: "Jobs", regime: str) -> bool:
+    """Whether a regime leaves the backbone as phase 1 made it."""
+    first, *later = jobs.study.regimes[regime]
+    return first == "backbone" and all("backbone" in frozen(phase) for phase in later)
+
+
+def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
+    runs = jobs.runs
+    drawn, what = runs.drawn(kind, name), runs.read_by(kind, name)
+    if what == "rows":
+        read = [jobs.job("evaluate", **names) for experiment in drawn for names in runs.of(experiment)]
+    elif what == "comparisons":
+        read = [jobs.job("compare", experiment=experiment) for experiment in drawn]
+    else:
+        pairs = ((experiment, unit) for experiment in drawn for unit in runs.units(what, experiment))
+        read = [jobs.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]
+    regimes = dict.fromkeys(regime for each in drawn for regime in runs.experiment(each).regimes)
+    component = runs.component(kind, name)
+    told = {
+        "name": component,
+        "experiments": [runs.identity(each) | _read_under(jobs, each) for each in drawn],
+        "regimes": list(regimes),
+        "protocols": jobs.study.protocols,
+        "options": runs.artefact(kind, name).options,
+        "source": components.source(kind, component),
+        "made_from": {"rows": [job.whose for job in read]},
+    }
+    files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
+    return Draft(told, {"rows": [job.writes[0] for job in read]}, jobs.made(kind, *files))
+
+
+def _read_under(jobs: "Jobs", experiment: str) -> Settings:
+    """The exit rule and the measure that artefacts show of an experiment."""
+    metric = METRICS[jobs.runs.dataset(experiment).task_name]
+    return {"criterion": jobs.study.criterion(jobs.runs.experiment(experiment)), "metric": metric}
