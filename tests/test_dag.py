@@ -90,7 +90,7 @@ def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
     small = {f"{plan.study.data}/digits/{file}.json" for file in ("manifest", "splits")}
     rows = {file.replace("run.json", "rows.csv") for file in runs}
     records = {plan.below(file) for file in plan.job("card").reads["records"]}
-    assert records == {"costs/small.json"} | runs | rows | phase_1 | analyses | small
+    assert records == {"costs/small.json", "comparisons/small.csv"} | runs | rows | phase_1 | analyses | small
 
 
 def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):

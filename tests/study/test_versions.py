@@ -10,13 +10,13 @@ from manyexits.study import components
 from manyexits.study.plan import load
 from manyexits.study.refusals import StudyError
 
-TRAINED = {"predict", "calibrate", "evaluate", "analyse", "table", "figure"}
+TRAINED = {"predict", "calibrate", "evaluate", "compare", "analyse", "table", "figure"}
 """Stages whose settings tell by which settings their inputs were made, from the network's on."""
 RERUN = {
     ("readers", "digits"): {"prepare", "card"},
     ("backbones", "resnet"): {"count_backbone", "count_flops", "pretrain", "train", "card"} | TRAINED,
     ("methods", "sdn"): {"count_flops", "train", "card"} | TRAINED,
-    ("criteria", "confidence"): {"predict", "calibrate", "evaluate", "table"},
+    ("criteria", "confidence"): {"predict", "calibrate", "evaluate", "compare", "table"},
     ("criteria", "patience"): set(),  # no experiment uses it
     ("analysis", "mode_connectivity"): {"analyse", "card", "figure"},
     ("tables", "table1"): {"table"},
