@@ -86,12 +86,12 @@ def test_one_pair_has_no_deviation(build):
 
 def test_two_seeds_of_one_regime_are_the_control(build):
     made = build(*TWO_SEEDS, CONTROL)
-    assert [line["between"] for line in lines(made)] == ["disjoint – joint", "disjoint – disjoint, two seeds (control)"]
+    assert [line["between"] for line in lines(made)] == ["disjoint – joint", "control: disjoint, two seeds"]
     assert lines(made)[1]["exit 2 (last)"] == "2.000"
     assert not any("no control" in note for note in made.notes)
     assert made.data.groupby("between")["control"].unique().map(list).to_dict() == {
         "disjoint – joint": [False],
-        "disjoint – disjoint, two seeds (control)": [True],
+        "control: disjoint, two seeds": [True],
     }
 
 

@@ -48,7 +48,7 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
 def _pair(row: dict[str, Any]) -> str:
     if row["seed"] == row["second_seed"]:
         return f"{row['first']} – {row['second']}"
-    return f"{row['first']} – {row['second']}, two seeds (control)"
+    return f"control: {row['first']}, two seeds"
 
 
 def _number(mean: float, std: float) -> str:
