@@ -92,6 +92,31 @@ def test_panels_have_equal_scales(tmp_path):
     assert (first.get_ylabel(), second.get_ylabel()) == ("test accuracy (%)", "")
 
 
+def test_variants_share_a_panel_where_it_is_asked_for(tmp_path):
+    variants = ["", "deep", "late"]
+    made_of = [row | {"variant": variant} for variant in variants for row in budget_rows([1])]
+    rows.write(tmp_path / "rows.csv", [*made_of, *(row | {"experiment": "other"} for row in budget_rows([1]))])
+    named = [*(("small", variant) for variant in variants), ("other", "")]
+    told = TOLD | {
+        "experiments": [TOLD["experiments"][0] | {"experiment": name, "variant": variant} for name, variant in named]
+    }
+    apart = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told)
+    assert len([axis for axis in apart.axes if axis.get_visible()]) == 4
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told, overlay=True)
+    first, second = (axis for axis in made.axes if axis.get_visible())
+    curves = [line for line in first.get_lines() if len(line.get_xdata()) == 5]
+    assert len(curves) == 3 * 3
+    assert len({line._dash_pattern[1] and tuple(line._dash_pattern[1]) for line in curves}) == 3
+    assert len({line.get_color() for line in curves}) == 3
+    assert len([line for line in second.get_lines() if len(line.get_xdata()) == 5]) == 3
+    assert [text.get_text() for text in made.legends[0].get_texts()][:6] == [
+        *TOLD["regimes"],
+        "as named",
+        "deep",
+        "late",
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_figures_have_the_size_in_which_they_are_printed_and_no_smaller_text_than_6_points(tmp_path, count):
     named = [f"e{index}" for index in range(count)]

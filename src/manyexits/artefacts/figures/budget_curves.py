@@ -1,7 +1,8 @@
 """Accuracy against cost: every regime as a curve, seeds as a band; budgets, single exits and the plain backbone as
 points."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from pydantic import Field
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import WIDTH, Look, looks
+from manyexits.artefacts.figures._style import WIDTH, Look, looks, others
 
 READS = "rows"
 METRICS = ("accuracy", "spearman", "backbone_cost")
@@ -29,15 +30,27 @@ def figure(
     told: dict[str, Any],
     *,
     criterion: str | None = None,
+    overlay: bool = False,
     colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] | None = None,
 ) -> Figure:
     """One panel per experiment, under the protocol `shared` and a criterion: one for all, or each experiment's own.
 
     Panels have equal scales; where they show different measures, equal ones across.
+
+    Args:
+        frame: rows.
+        told: what is drawn.
+        criterion: of all experiments; null: each one's own.
+        overlay: whether an experiment and its variants share a panel; lines then tell variants apart.
+        colours: of regimes.
     """
     experiments, appearance = told["experiments"], looks(told["regimes"], colours)
-    columns = min(COLUMNS, len(experiments))
-    lines = -(-len(experiments) // columns)
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for identity in experiments:
+        groups[identity["experiment"] if overlay else frames.label(identity)].append(identity)
+    strokes = _strokes(experiments) if overlay else {}
+    columns = min(COLUMNS, len(groups))
+    lines = -(-len(groups) // columns)
     one_measure = len({identity["metric"] for identity in experiments}) == 1
     made, axes = pyplot.subplots(
         lines,
@@ -49,28 +62,50 @@ def figure(
         layout="constrained",
     )
     means = averaged(frame)
-    for place, (identity, rows) in enumerate(zip(experiments, frames.each(frame, experiments), strict=True)):
-        axis = axes.flat[place]
-        own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
-        plain = [regime for regime in own if regime in told.get("plain", ())]
-        panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"], plain)
-        axis.set_title(f"{frames.label(identity)}\n{note(rows)}")
+    for place, (title, members) in enumerate(groups.items()):
+        axis, drawn = axes.flat[place], frames.each(frame, members)
+        for identity, rows in zip(members, drawn, strict=True):
+            own = {regime: appearance[regime] for regime in frames.regimes(rows, told["regimes"])}
+            if overlay:
+                own = {regime: replace(look, line=strokes[identity["variant"]]) for regime, look in own.items()}
+            plain = [regime for regime in own if regime in told.get("plain", ())]
+            panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"], plain)
+        axis.set_title(f"{title}\n{note(drawn[0])}")
         if place % columns == 0 or not one_measure:
-            axis.set_ylabel(f"test {frames.MEASURES[identity['metric']]}")
-        if place + columns >= len(experiments):
+            axis.set_ylabel(f"test {frames.MEASURES[members[0]['metric']]}")
+        if place + columns >= len(groups):
             axis.set_xlabel("mean cost (% of the backbone's FLOPs)")
             axis.xaxis.set_tick_params(labelbottom=True)
-    for axis in axes.flat[len(experiments) :]:
+    for axis in axes.flat[len(groups) :]:
         axis.set_visible(False)
-    made.legend(handles=[*keys(appearance), *KINDS], loc="outside lower center", ncols=2 * columns)
+    made.legend(handles=[*keys(appearance, strokes), *KINDS], loc="outside lower center", ncols=2 * columns)
     return made
 
 
-def keys(appearance: dict[str, Look]) -> list[Line2D]:
-    """What tells regimes apart."""
-    return [
-        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=4, label=regime)
+def _strokes(experiments: list[dict[str, Any]]) -> dict[str, Any]:
+    """A line for each variant; the base's is solid."""
+    variants = dict.fromkeys(identity["variant"] for identity in experiments if identity["variant"])
+    return {"": "solid"} | {variant: look.line for variant, look in zip(variants, others(len(variants)), strict=True)}
+
+
+def keys(appearance: dict[str, Look], strokes: dict[str, Any]) -> list[Line2D]:
+    """What tells regimes apart, and variants by their lines where they share a panel."""
+    alone: Any = "none"
+    regimes = [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle=alone if strokes else look.line,
+            marker=look.marker,
+            markersize=4,
+            label=regime,
+        )
         for regime, look in appearance.items()
+    ]
+    variants = strokes if len(strokes) > 1 else {}
+    return regimes + [
+        Line2D([], [], color="#777777", linestyle=line, label=variant or "base") for variant, line in variants.items()
     ]
 
 
