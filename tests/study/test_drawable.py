@@ -9,6 +9,7 @@ from conftest import SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 from manyexits.analysis import mode_connectivity
 from manyexits.artefacts import figures, frames, tables
@@ -190,13 +191,14 @@ def studies(draw):
             seen = {
                 "protocols": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
+                "overlay": [True, False],
                 "colours": [regime for base in bases for regime in made[base]["regimes"]],
             }
             for option in options:
                 if draw(st.integers(0, 2)) == 0:
                     found = draw(some(list(dict.fromkeys(seen[option]))))
-                    how = {"protocols": found, "criterion": found[0], "colours": dict.fromkeys(found, "#123456")}
-                    stated[option] = how[option]
+                    how = {"protocols": found, "colours": dict.fromkeys(found, "#123456")}
+                    stated[option] = how.get(option, found[0])
             made[name] = stated
     return made
 
@@ -205,7 +207,7 @@ OPTIONS = {
     "table1": ("protocols", "criterion"),
     "comparisons": ("protocols", "criterion"),
     "mode_connectivity": (),
-    "budget_curves": ("criterion", "colours"),
+    "budget_curves": ("criterion", "overlay", "colours"),
     "fig3": ("colours",),
 }
 """Table or figure -> its options."""
@@ -295,26 +297,44 @@ def check_connectivity(made, told, plan):
 
 
 def check_curves(made, told, plan):
-    panels = [axis for axis in made.axes if axis.get_visible()]
-    assert len(panels) == len(told["experiments"])
-    for axis, identity in zip(panels, told["experiments"], strict=True):
+    panels, overlay = [axis for axis in made.axes if axis.get_visible()], told["options"].get("overlay", False)
+    groups = {}
+    for identity in told["experiments"]:
+        groups.setdefault(identity["experiment"] if overlay else frames.label(identity), []).append(identity)
+    assert len(panels) == len(groups)
+    for axis, members in zip(panels, groups.values(), strict=True):
         curves = [line for line in axis.get_lines() if line.get_label() in told["regimes"]]
         expected = [
-            regime for *key, regime in lines_of(told, plan) if key == [identity["experiment"], identity["variant"]]
+            regime
+            for *key, regime in lines_of(told, plan)
+            for identity in members
+            if key == [identity["experiment"], identity["variant"]]
         ]
-        assert {line.get_label() for line in curves} == set(expected)
+        assert sorted(line.get_label() for line in curves) == sorted(expected)
+        looks = {(line.get_color(), str(line._unscaled_dash_pattern), line.get_label()) for line in curves}
+        assert len(looks) == len(curves)
         for line in curves:
             assert len(line.get_xdata())
             assert np.isfinite(line.get_ydata()).any()
     keys = made.legends[0].legend_handles[: len(told["regimes"])]
-    assert len({(key.get_color(), str(key._unscaled_dash_pattern)) for key in keys}) == len(keys)
+    look = ["get_color", "get_marker"] if overlay else ["get_color", "_get_dash"]
+    assert len({tuple(LOOK[name](key) for name in look) for key in keys}) == len(keys)
     made.canvas.draw()
+
+
+LOOK = {
+    "get_color": lambda key: key.get_color(),
+    "get_marker": lambda key: key.get_marker(),
+    "_get_dash": lambda key: str(key._unscaled_dash_pattern),
+}
+"""What tells the keys of a legend apart."""
 
 
 def check_planes(made, told, plan):
     assert len(made.subfigs) == len(told["experiments"])
     for part in made.subfigs:
-        between = part.axes[3].get_lines()
+        lines = next(axis for axis in part.findobj(Axes) if "between runs" in axis.get_title())
+        between = lines.get_lines()
         assert between
         named = [line for line in between if not line.get_label().startswith("_")]
         assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in named}) == len(named)

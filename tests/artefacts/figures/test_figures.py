@@ -111,7 +111,7 @@ def test_variants_share_a_panel_where_it_is_asked_for(tmp_path):
     assert len([line for line in second.get_lines() if len(line.get_xdata()) == 5]) == 3
     assert [text.get_text() for text in made.legends[0].get_texts()][:6] == [
         *TOLD["regimes"],
-        "as named",
+        "base",
         "deep",
         "late",
     ]
