@@ -68,7 +68,7 @@ def evaluated(classes, scores, names, protocols, budgets):
 class Surface(mode_connectivity.Surface):
     """A bowl over networks that are points."""
 
-    def __init__(self, models, data, n_probe, n_batchnorm):
+    def __init__(self, models, data, n_probe, n_batchnorm, n_test):
         self.flat = [np.random.default_rng(index).standard_normal(5) for index in range(len(models))]
         self.n_probe, self.test = min(n_probe, N), range(N)
 

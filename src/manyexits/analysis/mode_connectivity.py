@@ -62,6 +62,7 @@ def analyse(
     line: Annotated[int, Field(ge=2, le=1000)] = 25,
     n_probe: Annotated[int, Field(ge=1, le=10**9)] = 10000,
     n_batchnorm: Annotated[int, Field(ge=1, le=10**9)] = 10000,
+    n_test: Annotated[int, Field(ge=1, le=10**9)] | None = None,
     control: str = "disjoint",
 ) -> Rows:
     """Lines between all pairs of models and, where all three regimes are there, their plane.
@@ -73,9 +74,10 @@ def analyse(
         line: points on a line, ends included.
         n_probe: training images that the loss is measured on.
         n_batchnorm: training images that re-estimate BatchNorm's statistics at every point, in batches of 100 [O].
+        n_test: test images that accuracy is measured on; null: all.
         control: regime whose runs under two seeds are the control.
     """
-    surface = Surface([model for _, _, model in models], data, n_probe, n_batchnorm)
+    surface = Surface([model for _, _, model in models], data, n_probe, n_batchnorm, n_test)
     rows: Rows = []
     for first, second in itertools.combinations(range(len(models)), 2):
         ends = {
@@ -181,7 +183,9 @@ class Point:
 class Surface:
     """Loss and accuracy as functions of the weights of an affine combination of models."""
 
-    def __init__(self, models: list[MultiExit], data: Prepared, n_probe: int, n_batchnorm: int) -> None:
+    def __init__(
+        self, models: list[MultiExit], data: Prepared, n_probe: int, n_batchnorm: int, n_test: int | None = None
+    ) -> None:
         self.model = models[0]
         self.vectors = [torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in models]
         self.flat = [
@@ -192,7 +196,8 @@ class Surface:
         order = np.random.default_rng(0).permutation(len(data.train))  # the same images for every regime and point
         self.probe = replace(data.train, indices=data.train.indices[order[:n_probe]])
         self.batchnorm = replace(data.train, indices=data.train.indices[order[:n_batchnorm]])
-        self.test = data.test
+        tested = np.random.default_rng(1).permutation(len(data.test))[:n_test]
+        self.test = data.test if n_test is None else replace(data.test, indices=data.test.indices[np.sort(tested)])
         self.views = Views(data, self.vectors[0].device)
         self.n_probe = len(self.probe)
 

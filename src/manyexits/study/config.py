@@ -75,7 +75,8 @@ class Study(Strict):
         for name, given in self.analyses.items():
             known("analyses", name, components.names("analysis"))
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
-            self.analyses[name] = options.model_dump()
+            # what is not set is left out, as of every component
+            self.analyses[name] = options.model_dump(exclude_none=True)
             if components.constant("analysis", name, "PAIRS", False) and "control" not in self.analyses[name]:
                 raise StudyError(f"{components.file('analysis', name)}: PAIRS needs an option `control` of analyse")
             if "control" in self.analyses[name]:
