@@ -1,0 +1,185 @@
+"""README's first screen against the committed records: every number and every comparison is computed anew."""
+
+import json
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from manyexits.exits import compare, task
+from manyexits.exits.answers import read as read_answers
+from manyexits.study import resolve
+from manyexits.study.plan import load
+
+EXPERIMENT = "imagenette64-resnet20"
+BUDGETS = {"25 %": "0.25", "50 %": "0.5", "75 %": "0.75", "100 %": "1.0", "no limit": "max"}
+UNITS = {"T": 1e12, "P": 1e15}
+
+
+@pytest.fixture(scope="module")
+def screen(root) -> str:
+    """What stands above the first heading of a section."""
+    return (root / "README.md").read_text().split("\n## ")[0]
+
+
+@pytest.fixture(scope="module")
+def records(root) -> Path:
+    return root / "docs/workstation"
+
+
+@pytest.fixture(scope="module")
+def runs(root):
+    """Regime and seed of every run."""
+    plan = load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
+    return [(names["regime"], names["seed"]) for names in plan.runs.of(EXPERIMENT)]
+
+
+def tables(screen: str) -> list[list[list[str]]]:
+    """Cells of each table, the heading first."""
+    found = [block.splitlines() for block in screen.split("\n\n") if block.startswith("| ")]
+    return [
+        [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:])]
+        for lines in found
+    ]
+
+
+@pytest.fixture(scope="module")
+def accuracy(records, runs) -> dict[tuple[str, str], list[float]]:
+    """Regime and budget -> accuracy of each seed, in %."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for regime, seed in runs:
+        frame = pd.read_csv(records / f"runs/{EXPERIMENT}/{regime}/s{seed}/rows.csv", dtype={"budget": str})
+        cells = frame[(frame["metric"] == "accuracy") & (frame["protocol"] == "shared") & frame["threshold"].isna()]
+        cells = cells[cells["criterion"] == "confidence"].set_index("budget")["value"]
+        for shown, budget in BUDGETS.items():
+            found.setdefault((regime, shown), []).append(100 * cells[budget])
+    return found
+
+
+def test_every_accuracy_is_that_of_the_rows(screen, accuracy, runs):
+    heading, *lines = tables(screen)[0]
+    assert heading[-5:] == list(BUDGETS)
+    assert [line[0] for line in lines] == list(dict.fromkeys(regime for regime, _ in runs))
+    for regime, *_, a, b, c, d, e in lines:
+        for shown, cell in zip(BUDGETS, (a, b, c, d, e), strict=True):
+            values = accuracy[regime, shown]
+            assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}", (regime, shown)
+
+
+def phases(records, regime: str, seed: int) -> list[dict]:
+    """What a run took, with the phase 1 that it shares."""
+    told = json.loads((records / f"runs/{EXPERIMENT}/{regime}/s{seed}/run.json").read_text())
+    return told["phases"]
+
+
+def test_every_training_cost_is_that_of_the_records(screen, records, runs):
+    heading, *lines = tables(screen)[0]
+    assert heading[1:3] == ["epochs", "training FLOPs"]
+    for regime, epochs, cost, *_ in lines:
+        of_seeds = [phases(records, regime, seed) for name, seed in runs if name == regime]
+        assert {" + ".join(str(phase["epochs"]) for phase in found) for found in of_seeds} == {epochs}
+        spent = {sum(phase["flops_of_phase"] for phase in found) for found in of_seeds}
+        number, unit = cost.split()
+        assert len(spent) == 1
+        assert f"{spent.pop() / UNITS[unit]:.3g}" == number
+
+
+@pytest.fixture(scope="module")
+def compared(records, runs) -> dict[tuple[str, str, str], dict]:
+    """Pair and budget -> difference and interval, from what every run answered."""
+    answers = {
+        (regime, seed): read_answers(records / f"runs/{EXPERIMENT}/{regime}/s{seed}/answers.safetensors")[0]
+        for regime, seed in runs
+    }
+    shown = {budget: name for name, budget in BUDGETS.items()}
+    rows = [
+        row
+        for row in compare.compare(answers, task.of({"classes": 10}))
+        if (row["protocol"], row["criterion"]) == ("shared", "confidence")
+    ]
+    return {(row["first"], row["second"], shown[row["budget"]]): row for row in rows}
+
+
+def test_every_difference_is_that_of_the_answers(screen, compared, accuracy):
+    heading, *lines = tables(screen)[1]
+    assert heading[1:] == list(BUDGETS)
+    for pair, *cells in lines:
+        first, second = pair.split(" − ")
+        for shown, cell in zip(BUDGETS, cells, strict=True):
+            turned = (first, second, shown) not in compared
+            row = compared[(second, first, shown) if turned else (first, second, shown)]
+            sign = -1 if turned else 1
+            difference = 100 * sign * row["difference"]
+            low, high = sorted(100 * sign * row[end] for end in ("low", "high"))
+            assert difference == pytest.approx(np.mean(accuracy[first, shown]) - np.mean(accuracy[second, shown]))
+            assert cell == f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]", (pair, shown)
+
+
+def superior(compared) -> set[tuple[str, str, str]]:
+    """Better, worse and budget, where the interval excludes 0."""
+    better = {(first, second, shown) for (first, second, shown), row in compared.items() if row["low"] > 0}
+    return better | {(second, first, shown) for (first, second, shown), row in compared.items() if row["high"] < 0}
+
+
+def test_best_and_worst_are_said_exactly_where_they_are_shown(screen, compared, runs):
+    regimes, better = list(dict.fromkeys(regime for regime, _ in runs)), superior(compared)
+    shown = set()
+    for regime in regimes:
+        others = [other for other in regimes if other != regime]
+        for budget in BUDGETS:
+            if all((regime, other, budget) in better for other in others):
+                shown.add((regime, "best", budget))
+            if all((other, regime, budget) in better for other in others):
+                shown.add((regime, "worst", budget))
+    text = " ".join(screen.split())
+    said = re.findall(r"\*\*([\w-]+)\*\* is the (best|worst) at ([^.;:]+)", text)
+    claims = {(regime, word, budget) for regime, word, at in said for budget in BUDGETS if budget in at}
+    assert claims == shown
+    assert len(re.findall(r"\b(best|worst)\b", text.replace("best epoch", ""))) == len(said)
+
+
+def test_better_is_said_only_where_the_interval_excludes_zero(screen, compared):
+    text = " ".join(screen.split())
+    said = re.findall(r"\*\*([\w-]+)\*\* is better than \*\*([\w-]+)\*\* at ([^.;:]+)", text)
+    claims = {(first, second, budget) for first, second, at in said for budget in BUDGETS if budget in at}
+    assert claims
+    assert claims <= superior(compared)
+    open_ = re.findall(r"between \*\*([\w-]+)\*\* and \*\*([\w-]+)\*\* nothing is shown at ([^.;:]+)", text)
+    undecided = {(first, second, budget) for first, second, at in open_ for budget in BUDGETS if budget in at}
+    assert not {(second, first, budget) for first, second, budget in undecided} & superior(compared)
+    assert not undecided & superior(compared)
+
+
+def test_samples_seeds_and_epochs_are_those_of_the_records(screen, records, runs):
+    text = " ".join(screen.split())
+    splits = json.loads((records / "data/imagenette64/manifest.json").read_text())["n"]
+    for split, told in (("train", "{:,} to train on"), ("validation", "{:,} for validation"), ("test", "n = {:,}")):
+        assert told.format(splits[split]) in text
+    assert f"of {len({seed for _, seed in runs})} seeds" in text
+    stated = re.search(r"best epochs are (\d+) to (\d+) of 40, and (\d+) and (\d+) of 80", text)
+    best = [(phase["epochs"], phase["best_epoch"]) for run in runs for phase in phases(records, *run)]
+    short, long = (sorted(epoch for limit, epoch in best if limit == n) for n in (40, 80))
+    assert stated
+    assert [int(each) for each in stated.groups()] == [short[0], short[-1], long[0], long[-1]]
+
+
+def test_every_barrier_is_that_of_the_analysis(screen, records):
+    text = " ".join(screen.split())
+    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses").rglob("*.csv")])
+    last = frame[(frame["metric"] == "barrier") & (frame["exit"] == frame["exit"].max())]
+    said = re.findall(r"from ([\w-]+) to ([\w-]+) by ([\d.]+)(?: ± ([\d.]+))?", text)
+    assert len(said) >= 4
+    for first, second, mean, std in said:
+        pair = last[(last[["first", "second"]].apply(set, axis=1) == {first, second})]
+        pair = pair[(pair["seed"] == pair["second_seed"]) == (first != second)]
+        digits = len(mean.split(".")[1])
+        assert f"{pair['value'].mean():.{digits}f}" == mean, (first, second)
+        assert not std or f"{pair['value'].std():.{digits}f}" == std, (first, second)
+
+
+def test_every_pair_of_regimes_was_compared(compared, runs):
+    regimes = dict.fromkeys(regime for regime, _ in runs)
+    assert {key[:2] for key in compared} == set(combinations(regimes, 2))
