@@ -186,15 +186,15 @@ def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
         for number, (_, runs) in enumerate(group.groupby(["seed", "second_seed"])):
             label = name if number == 0 else None
             axis.plot(runs["t"], runs["value"], color=look.colour, linestyle=look.line, label=label)
-    if not any(name.startswith("control") for name in found):
-        axis.annotate(frames.no_control(rows), (0.02, 0.02), xycoords="axes fraction", fontsize=6)
+    told = [f"n = {int(on_lines['n'].max()):,}"]
+    told += [] if any(name.startswith("control") for name in found) else [frames.no_control(rows)]
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("t, from the first run to the second")
     axis.set_ylabel("training loss (nats)")
-    axis.set_title(f"last exit, between runs (n = {int(on_lines['n'].max()):,})")
+    axis.set_title("last exit, between runs\n" + "; ".join(told))
 
 
 def barriers(axis: Axes, rows: pd.DataFrame) -> None:
@@ -209,7 +209,7 @@ def barriers(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_xlabel("exit")
     axis.set_xticks(sorted(rows["exit"].dropna().unique()))
     axis.set_ylabel("barrier (nats)")
-    axis.set_title("rise above the straight line, every exit")
+    axis.set_title("every exit:\nlargest rise above the straight line")
     positive = of_exits["value"][of_exits["value"] > 0]
     linear = 10.0 ** math.floor(math.log10(positive.min())) if len(positive) else 1.0
     axis.set_yscale("symlog", linthresh=max(linear, LEAST))
