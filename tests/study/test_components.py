@@ -266,7 +266,6 @@ RIGHT = {
     "IMAGES": [None, 5],
     "OWN": [True, False],
     "PAIRS": [True, False],
-    "COMPARED": [True, False],
     "COLUMNS": [("x",), ("x", "y")],
     "TEXT": [("x",), ("x", "y")],
     "RELEASES": [("x",), ("x", "y")],

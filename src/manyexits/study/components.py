@@ -72,9 +72,9 @@ _TEXT = ("a text that is not empty", lambda value: isinstance(value, str) and bo
 _NUMBER = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
 _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS"), _TEXT),
+    **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
-    **dict.fromkeys(("OWN", "PAIRS", "COMPARED"), _TRUTH),
+    **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),

@@ -30,11 +30,12 @@ def table(jobs: "Jobs", name: str) -> Draft:
 
 
 def compared(jobs: "Jobs", kind: str, name: str) -> list[str]:
-    """Experiments whose regimes a table or figure compares; one that reads rows may mark what differs."""
+    """Experiments whose regimes a table or figure compares; one that reads rows may have an option that asks for it."""
     runs = jobs.runs
     if runs.read_by(kind, name) == "comparisons":
         return runs.drawn(kind, name)
-    if not components.constant(kind, runs.component(kind, name), "COMPARED", False):
+    asked = components.constant(kind, runs.component(kind, name), "COMPARED", None)
+    if not runs.artefact(kind, name).options.get(asked):
         return []
     return [each for each in runs.drawn(kind, name) if len(runs.experiment(each).regimes) > 1]
 

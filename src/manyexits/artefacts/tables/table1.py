@@ -15,7 +15,7 @@ from manyexits.artefacts.frames import label
 from manyexits.artefacts.tables import Table, percent
 
 READS = "rows"
-COMPARED = True
+COMPARED = "best"
 METRICS = ("accuracy", "spearman", "backbone_cost")
 POINTS = ("paper",)
 
@@ -33,6 +33,7 @@ def table(
     *,
     protocols: list[Literal["shared", "paper", "geometric"]] | None = None,
     criterion: str | None = None,
+    best: bool = True,
 ) -> Table:
     """Experiments x regimes x budgets for each protocol: mean ± s.d. over seeds.
 
@@ -41,6 +42,7 @@ def table(
         told: what is drawn.
         protocols: null: all that the study has.
         criterion: of all experiments; null: each one's own.
+        best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """
     known = told.get("protocols", WHERE_CHOSEN)
     protocols = protocols or [name for name in DEFAULT if name in known]
@@ -57,7 +59,7 @@ def table(
     if not lines:
         raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
     data = with_published(pd.DataFrame(lines))
-    data["best"] = best(data, told.get("comparisons"))
+    data["best"] = superior(data, told["comparisons"]) if best and "comparisons" in told else False
     shown = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
     shown, sections = shown[0].upper() + shown[1:], {}
     for protocol in protocols:
@@ -216,15 +218,15 @@ def with_published(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
 
 
-def best(data: pd.DataFrame, compared: pd.DataFrame | None) -> list[bool]:
+def superior(data: pd.DataFrame, compared: pd.DataFrame) -> list[bool]:
     """For each cell whether its regime is better than every other one: the 95 % interval of each difference excludes 0.
 
     Args:
         data: cells.
-        compared: differences of regimes, each with its interval; None: no regime is compared.
+        compared: differences of regimes, each with its interval.
     """
     better: set[Line] = set()
-    for row in [] if compared is None else frames.records(compared):
+    for row in frames.records(compared):
         cell = (*names(row), row["protocol"], row["criterion"], row["budget"])
         better |= {(*cell, row["first"], row["second"])} if row["low"] > 0 else set()
         better |= {(*cell, row["second"], row["first"])} if row["high"] < 0 else set()
