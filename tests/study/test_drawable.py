@@ -192,6 +192,7 @@ def studies(draw):
                 "protocols": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
                 "overlay": [True, False],
+                "best": [False, True],
                 "colours": [regime for base in bases for regime in made[base]["regimes"]],
             }
             for option in options:
@@ -204,7 +205,7 @@ def studies(draw):
 
 
 OPTIONS = {
-    "table1": ("protocols", "criterion"),
+    "table1": ("protocols", "criterion", "best"),
     "comparisons": ("protocols", "criterion"),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
