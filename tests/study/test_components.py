@@ -41,6 +41,14 @@ def test_names_are_listed_nearest_first():
     assert nearest("mixed", ["mixed"]) == "mixed"
 
 
+@pytest.mark.parametrize("count", [1, 39, 40, 41, 3000])
+def test_of_many_names_the_rest_is_counted(count):
+    told = nearest("net7", [f"net{number}" for number in range(count)])
+    listed = told.split(" and ")[0].split(", ")
+    assert len(listed) == min(count, 40)
+    assert told.endswith(f" and {count - 40:,} others") == (count > 40)
+
+
 def test_every_component_of_the_study_exists(plan):
     for entry in plan.study.datasets.values():
         assert entry.source in components.names("readers")

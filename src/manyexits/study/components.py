@@ -116,10 +116,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def nearest(name: str, valid: list[str], at_most: int | None = None) -> str:
-    """The valid names as one phrase, the nearest to `name` first; all of them, or so many."""
-    close = difflib.get_close_matches(name, valid, n=at_most or len(valid) or 1, cutoff=0.0)
-    return ", ".join(close) if close else "none"
+def nearest(name: str, valid: list[str], at_most: int = 40) -> str:
+    """The valid names as one phrase, the nearest to `name` first; of more than so many, how many are left out."""
+    close = difflib.get_close_matches(name, valid, n=at_most, cutoff=0.0)
+    left_out = f" and {len(valid) - len(close):,} others" if len(valid) > len(close) else ""
+    return (", ".join(close) if close else "none") + left_out
 
 
 def names(kind: str) -> list[str]:
