@@ -78,10 +78,13 @@ def test_rows_of_another_recipe_make_no_table(finished, tmp_path, monkeypatch, c
     (tmp_path / "rows.csv").write_text(slower.replace("other,", "small,"))
     foreign = [*files[:place], str(tmp_path / "rows.csv"), *files[place + 1 :]]
     output = str(tmp_path / "table1.csv")
-    assert cli.main(["table", "--settings", told, "--inputs", *foreign, "--output", output]) == 2
+    beside = ["--comparisons", *job.reads["comparisons"], "--output", output]
+    assert cli.main(["table", "--settings", told, "--inputs", *foreign, *beside]) == 2
     assert "rows.csv was made by other settings" in capsys.readouterr().err
     assert not Path(output).exists()
-    assert not cli.main(["table", "--settings", told, "--inputs", *files, "--output", output])
+    assert cli.main(["table", "--settings", told, "--inputs", *files, "--output", output]) == 2
+    assert "made_from.comparisons names 1 files, but 0 are given" in capsys.readouterr().err
+    assert not cli.main(["table", "--settings", told, "--inputs", *files, *beside])
     assert Path(output).read_text() == Path("results/tables/table1.csv").read_text()
 
 
@@ -105,7 +108,7 @@ def test_an_origin_mark_changes_the_card_alone(finished, tmp_path):
 
 def test_a_new_budget_reruns_calibration_and_what_follows(finished, tmp_path):
     changed = rerun(finished, tmp_path, {"budgets": [0.5, 0.75, 1.0]})
-    assert changed == {"calibrate": 4, "evaluate": 4, "table": 1, "figure": 1, "card": 1}
+    assert changed == {"calibrate": 4, "evaluate": 4, "compare": 1, "table": 1, "figure": 1, "card": 1}
 
 
 def test_a_changed_recipe_reruns_exactly_its_runs(finished, tmp_path):

@@ -47,8 +47,8 @@ def test_its_caption_is_its_own_or_that_of_its_kind(two, kind, name, root, tmp_p
 
 def test_its_options_are_those_of_the_kind(two):
     plan = two("tables", "table1", protocols=["paper"])
-    assert plan.job("table", name="second").settings["options"] == {"protocols": ["paper"]}
-    assert plan.job("table", name="table1").settings["options"] == {}
+    assert plan.job("table", name="second").settings["options"] == {"protocols": ["paper"], "best": True}
+    assert plan.job("table", name="table1").settings["options"] == {"best": True}
 
 
 @pytest.mark.parametrize(

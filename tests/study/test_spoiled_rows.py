@@ -27,20 +27,24 @@ CELLS = st.sampled_from([*NUMBERS, *NAMES, *SIGNS])
 
 @cache
 def whole(kind, name):
-    """Settings of an artefact, and the lines of the files that it reads, as lists of cells."""
+    """Settings of an artefact, what each of the files that it reads is, and their lines, as lists of cells."""
     plan = load(copy.deepcopy(STUDY))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(mode_connectivity, "Surface", Surface)
-        texts = [rows.to_csv(rows_of(job, plan), columns(kind, name)) for job in read_by(plan, kind, name)]
-    files = [list(csv.reader(io.StringIO(text))) for text in texts]
-    return plan.job(kind.removesuffix("s"), name=name).settings, files
+        texts = [("rows", rows.to_csv(rows_of(job, plan), columns(kind, name))) for job in read_by(plan, kind, name)]
+        beside = read_by(plan, kind, name, "comparisons")
+        texts += [("comparisons", rows.to_csv(rows_of(job, plan), rows.COMPARED)) for job in beside]
+    files = [list(csv.reader(io.StringIO(text))) for _, text in texts]
+    return plan.job(kind.removesuffix("s"), name=name).settings, [what for what, _ in texts], files
 
 
 def spoil(files, data):
-    """Change one to three cells, lines, columns or files."""
+    """Change one to three cells, lines, columns or files; None stands for a file that is left out."""
     files = [[list(line) for line in lines] for lines in files]
     for _ in range(data.draw(st.integers(1, 3))):
-        lines = files[data.draw(st.integers(0, len(files) - 1))]
+        place = data.draw(st.integers(0, len(files) - 1))
+        if (lines := files[place]) is None:
+            continue
         line = data.draw(st.integers(0, len(lines) - 1))
         cell = data.draw(st.integers(0, len(lines[line]) - 1)) if lines[line] else 0
         how = data.draw(st.sampled_from(["cell", "column", "no line", "twice", "short", "no lines", "no file"]))
@@ -58,22 +62,24 @@ def spoil(files, data):
             del lines[line][cell:]
         elif how == "no lines":
             del lines[1:]
-        elif how == "no file" and len(files) > 1:
-            files.remove(lines)
+        elif how == "no file" and len([each for each in files if each]) > 1:
+            files[place] = None
     return files
 
 
 def judge(kind, name, folder, data):
-    told, files = whole(kind, name)
-    paths = []
-    for index, lines in enumerate(spoil(files, data)):
+    told, kinds, files = whole(kind, name)
+    paths = {"rows": [], "comparisons": []}
+    for index, (what, lines) in enumerate(zip(kinds, spoil(files, data), strict=True)):
+        if lines is None:
+            continue
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(lines)
-        paths.append(folder / f"{index}.csv")
-        paths[-1].write_text(text.getvalue())
+        paths[what].append(folder / f"{index}.csv")
+        paths[what][-1].write_text(text.getvalue())
     said = ""
     try:
-        DRAW[kind](told, paths, folder / "made.csv")
+        DRAW[kind](told, paths["rows"], folder / "made.csv", *([paths["comparisons"]] if kind == "tables" else []))
     except ValueError as error:
         said = str(error)
     event("refused" if said else "drawn")

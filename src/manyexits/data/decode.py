@@ -1,5 +1,6 @@
 """Workers that decode photographs ahead of time, through torch's loader: one request each, answered in order."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,13 +19,25 @@ def ahead(fetch: Callable[[Asked], Arrays], requests: Iterable[Asked], workers: 
         ValueError: as `fetch` does.
     """
     loader: Any = DataLoader(
-        _Fetched(fetch), sampler=cast(Any, requests), batch_size=None, num_workers=workers, collate_fn=_as_it_is
+        _Fetched(fetch),
+        sampler=cast(Any, requests),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_outlive_signals,
     )
     for found in loader:
         if isinstance(found, ValueError):
             raise found
         images, labels = found
         yield images.numpy(), labels.numpy()
+
+
+def _outlive_signals(worker: int) -> None:
+    """Ignore what asks a job to end: a terminal or a batch system tells all of its processes, and it is for the one that
+    trains to save itself; its workers end with it."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Fetched(Dataset, Generic[Asked]):

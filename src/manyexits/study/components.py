@@ -120,7 +120,8 @@ def nearest(name: str, valid: list[str], at_most: int = 40) -> str:
     """The valid names as one phrase, the nearest to `name` first; of more than so many, how many are left out."""
     close = difflib.get_close_matches(name, valid, n=at_most, cutoff=0.0)
     left_out = f" and {len(valid) - len(close):,} others" if len(valid) > len(close) else ""
-    return (", ".join(close) if close else "none") + left_out
+    written = [each if each.isprintable() else shown(each) for each in close]
+    return (", ".join(written) or "none") + left_out
 
 
 def names(kind: str) -> list[str]:

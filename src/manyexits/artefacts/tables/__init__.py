@@ -67,8 +67,8 @@ def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], 
     drawn, regimes = settings["experiments"], settings["regimes"]
     frame = frames.read(module, inputs, drawn, each(settings, "rows", inputs), regimes)
     told = dict(settings)
+    made_by = each(settings, "comparisons", comparisons)
     if comparisons:
-        made_by = each(settings, "comparisons", comparisons)
         told["comparisons"] = frames.read(frames.COMPARISONS, comparisons, drawn, made_by, regimes)
     made = module.table(frame, told, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
