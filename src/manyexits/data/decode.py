@@ -34,8 +34,8 @@ def ahead(fetch: Callable[[Asked], Arrays], requests: Iterable[Asked], workers: 
 
 
 def _outlive_signals(worker: int) -> None:
-    """Ignore what asks a job to end: a terminal or a batch system tells all of its processes, and it is for the one that
-    trains to save itself; its workers end with it."""
+    """Ignore what asks a job to end: a terminal or a batch system tells all of its processes, and the one that trains
+    saves itself; its workers end with it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
 
