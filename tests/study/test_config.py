@@ -43,6 +43,14 @@ def test_an_unknown_key_inside_an_entry_is_named_with_its_place(raw, section, en
         assert message.split("valid keys: ")[1].split(",")[0] == nearest
 
 
+@pytest.mark.parametrize("name", ["\x1b[0m", "a\nb", "\u202e"])
+def test_what_a_terminal_would_act_upon_is_escaped_wherever_it_stands(raw, name):
+    for vary, table in (({name: ["first"]}, None), ({"placement": ["first"]}, name)):
+        raw["experiments"]["small"]["vary"] = vary
+        raw["tables"] = {"table1": {"experiments": ["small"], "sweep": table}} if table else {}
+        assert refused(raw).isprintable()
+
+
 @pytest.mark.parametrize("key", ["dataset", "backbone", "method", "placement"])
 def test_an_unknown_name_lists_the_valid_ones(raw, key):
     raw["experiments"]["small"][key] = "nothing"

@@ -5,11 +5,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from manyexits.files.printable import printable
 from manyexits.study.components import nearest, shown
 
 
 class StudyError(ValueError):
-    """What is wrong in a configuration, as one sentence that names the key and the remedy."""
+    """What is wrong in a configuration, as one sentence that names the key and the remedy, whatever the key holds."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 def with_key(key: str, function: Any, *arguments: Any) -> Any:
