@@ -18,8 +18,8 @@ EPOCH = "all epoch"
 LOG = "results/logs/train/imagenette-vit_t/joint/s1.log"
 
 
-def started(folder: Path, raw: Path) -> str:
-    """Build the target until an epoch is over, then stop it; the log."""
+def started(folder: Path, raw: Path, until: str) -> str:
+    """Build the target until its log says so, then stop it as a terminal would, workers included; the log."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     told = os.environ | {"MANYEXITS_DATA_ROOT": str(raw)}
     log = folder / LOG
@@ -28,7 +28,7 @@ def started(folder: Path, raw: Path) -> str:
         process = subprocess.Popen([*command, "-c1", TARGET], env=told, stdout=out, stderr=out, start_new_session=True)
         try:
             give_up = time.monotonic() + 300
-            while not (log.exists() and EPOCH in log.read_text()):
+            while not (log.exists() and until in log.read_text()):
                 assert process.poll() is None, (folder / "said").read_text()
                 assert time.monotonic() < give_up, (folder / "said").read_text()
                 time.sleep(0.2)
@@ -49,7 +49,7 @@ def test_a_tree_of_imagenette_trains_by_the_name_of_a_target_and_goes_on(tmp_pat
     files = publishers.imagenette_files(imagenette.CLASSES, train=16)  # enough for one batch of the recipe
     publishers.write_folder(files, raw / "imagenette2")
 
-    first = started(folder, raw).count(EPOCH)
-    resumed = started(folder, raw)
+    first = started(folder, raw, EPOCH).count(EPOCH)
+    resumed = started(folder, raw, "\nresuming in phase")
     assert f"\nresuming in phase 1, epoch {first + 1}, step 0\n" in resumed
     assert not (folder / TARGET).exists()
