@@ -33,6 +33,7 @@ class Jobs:
     def __init__(self, study: Study, runs: Runs) -> None:
         self.study, self.runs = study, runs
         self._known: dict[tuple[Any, ...], Job] = {}
+        self._networks: dict[str, Settings] = {}
         self.stages: dict[str, Callable[..., Draft]] = {
             "prepare": self._prepare,
             "weights": self._weights,
@@ -217,7 +218,12 @@ class Jobs:
         return Draft(settings, reads, self.made(folder, *TRAINED), recipes)
 
     def network(self, experiment: str) -> Settings:
-        """What a network is built from."""
+        """What a network is built from; one mapping for all jobs of an experiment, which nobody changes."""
+        if experiment not in self._networks:
+            self._networks[experiment] = self._network(experiment)
+        return self._networks[experiment]
+
+    def _network(self, experiment: str) -> Settings:
         entry = self.runs.experiment(experiment)
         method = self.study.methods[entry.method]
         family = self.study.backbones[entry.backbone].family

@@ -4,6 +4,7 @@ Origin marks (P paper, C the authors' code, L literature, O our decision) stand 
 `origin`; what a recipe leaves at the defaults below is O.
 """
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -153,6 +154,11 @@ class StatedRecipe(Recipe, Resources):
         return self
 
     def science(self) -> dict[str, Any]:
-        """The settings that can change a result: all but resources and marks."""
+        """The settings that can change a result: all but resources and marks. One mapping for all who ask, which nobody
+        changes."""
+        return self._science
+
+    @cached_property
+    def _science(self) -> dict[str, Any]:
         told = self.model_dump(include=set(Recipe.model_fields))
         return {name: value for name, value in told.items() if name not in LATER or value != DEFAULTS[name]}
