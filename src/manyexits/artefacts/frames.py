@@ -94,10 +94,22 @@ def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.
             for column in frame.columns.difference(text):
                 if frame[column].dtype.kind not in "iuf":
                     raise ValueError(f"{column} is no number; a column of text stands in the analysis's TEXT")
+            if what == "comparisons":
+                _check_compared(frame)
         for maker in makers:
             made.by_digest(path, maker, expected)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna({"experiment": "", "variant": ""})
+
+
+def _check_compared(frame: pd.DataFrame) -> None:
+    """Refuse differences that are not told whole: every row has all columns but the variant."""
+    missing = frame.drop(columns=list(NAMES)).isna().any()
+    if missing.any():
+        raise ValueError(f"a row lacks its {missing.idxmax()}")
+    limits = frame.loc[frame["budget"] != "max", "budget"]
+    if wrong := list(limits[pd.to_numeric(limits, errors="coerce").isna()]):
+        raise ValueError(f"{wrong[0]!r} is no budget")
 
 
 def budget(given: str) -> str:

@@ -75,3 +75,15 @@ def test_a_measure_that_nobody_compares_is_refused(tmp_path):
 def test_nothing_that_was_compared_is_said(tmp_path):
     with pytest.raises(ValueError, match="no cell was compared under geometric and this criterion; name others"):
         drawn(tmp_path, {}, protocols=["geometric"])
+
+
+@pytest.mark.parametrize("column", [key for key in ROW if key not in ("experiment", "variant")])
+def test_a_difference_that_is_not_told_whole_is_refused(tmp_path, column):
+    with pytest.raises(ValueError, match=rf"made\.csv .*a row lacks its {column}"):
+        drawn(tmp_path, {}, {column: None})
+
+
+@pytest.mark.parametrize("budget", ["x", "-", "0.5 %"])
+def test_a_budget_that_is_no_number_is_refused(tmp_path, budget):
+    with pytest.raises(ValueError, match=f"'{budget}' is no budget"):
+        drawn(tmp_path, {}, {"budget": budget})
