@@ -50,6 +50,12 @@ def loss(losses: Float[Tensor, "b e"], memory: Memory, now: Now) -> Float[Tensor
     return losses.mean(0).mean()
 
 
+def by_number(losses: Float[Tensor, "b e"], now: Now) -> Float[Tensor, ""]:
+    """The mean of the losses of the exits that can learn, weighted by the exits' numbers."""
+    weights = losses.new_tensor(now.exits)
+    return (losses.mean(0) * weights).sum() / weights.sum()
+
+
 @dataclass(frozen=True)
 class Method:
     """What a network does at its exits, and what it learns from them. The defaults are those of SDN."""
