@@ -104,7 +104,7 @@ class Phase:
     def step(self, slices: list[Part], epoch: int, step: int) -> None:
         """One optimiser step on this rank's slices of one effective batch."""
         self.rate = learning_rate(self.recipe, (epoch - 1) * self.feed.steps + step, self.feed.steps)
-        now = Now(epoch, self.exits, self.costs)
+        now = Now(epoch, self.exits, self.costs, self.network.n_exits)
         for part in slices:
             torch.manual_seed(part.seed)
             with self.accelerator.accumulate(self.network):

@@ -77,7 +77,7 @@ def test_outputs_are_those_computed_sample_by_sample(task, after):
 
 
 def told(exits: tuple[int, ...]) -> Now:
-    return Now(1, exits, tuple(exit_ / 4 for exit_ in exits))
+    return Now(1, exits, tuple(exit_ / 4 for exit_ in exits), 4)
 
 
 @pytest.mark.parametrize("after", [[1], [1, 3], [1, 2, 3]])
@@ -174,9 +174,9 @@ def test_an_exit_costs_what_it_multiplies():
 def test_a_phase_learns_and_the_heads_phase_leaves_the_backbone(fitted, phase):
     settings = settings_of(phase, epochs=6, patience=6, lr=3e-3)
     settings["network"] |= {"method": {"kind": "gpf", "width": 16}, "placement": {"after": [1]}}
-    start = build(settings["network"], SHAPE, seed=1)
+    start = build(settings["network"], SHAPE, seed=1).state_dict()
     model, progress = fitted(settings)
-    moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(start.state_dict()[name])}
+    moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(start[name])}
     assert moved == ({"backbone"} if phase == "all" else set()) | {"heads", "extras"}
     first, *_, last = [row for row in progress.history if row["exit"] == 1]
     assert last["train_loss"] < first["train_loss"]

@@ -30,10 +30,10 @@ def pseudocode(settings: dict[str, Any]) -> str:
     """All regimes, the phase that they call, the loss of every method and the recipes R in force."""
     experiments, recipes = settings["experiments"], settings["recipes"]
     parts = [regime(name, phases) for name, phases in settings["regimes"].items()]
-    methods = dict.fromkeys(told["network"]["method"]["kind"] for told in experiments)
-    losses = [
-        f"LOSS (method {kind}): {components.docstring('methods', kind, 'loss')}\n{own_phases(kind)}" for kind in methods
-    ]
+    methods = dict.fromkeys(
+        (told["network"]["method"]["kind"], told["network"]["method"].get("cure")) for told in experiments
+    )
+    losses = [loss(*method) for method in methods]
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
         lines = _start(told.get("weights")) + _in_force(recipes_by_phase(told), recipes)
@@ -57,6 +57,12 @@ def call(phase: str) -> str:
     still = [group for group in GROUPS if group in frozen(phase)]
     told = f"learn = {_set(PHASES[phase].groups)}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
     return f"PHASE(θ, {told})"
+
+
+def loss(kind: str, cure: str | None) -> str:
+    """What a step minimises under a method, and what it does at the end of every regime."""
+    said = components.docstring("methods", kind, cure or "loss")
+    return f"LOSS (method {kind}{f', {cure}' if cure else ''}): {said}\n{own_phases(kind)}"
 
 
 def own_phases(kind: str) -> str:

@@ -28,6 +28,8 @@ class Now:
     """Exits whose losses are given, from 1."""
     costs: tuple[float, ...]
     """Their costs as shares of the backbone's."""
+    n_exits: int
+    """K."""
 
 
 def extras(n_exits: int) -> nn.Module:
@@ -70,3 +72,5 @@ class Method:
     """(extras, exit, outputs, memory behind it) -> (B, O), what a trained network says at an exit."""
     loss: Callable[[Tensor, Memory, Now], Tensor] = loss
     """(losses (B, E) of the exits that learn, memory behind the last, now) -> what a step minimises."""
+    equilibrium: bool = False
+    """Whether a stage gets the mean of the gradients of the exits behind it that learn, instead of their sum."""

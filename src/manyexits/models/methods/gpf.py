@@ -37,9 +37,7 @@ def build(
 
 def exit(heads: Heads, extras: nn.Module, k: int, tapped: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
     """Outputs from past, present and imagined states; the last two (B, K - k, D) are remembered, the present first."""
-    present = heads[k](tapped)
-    memory = (*memory, torch.stack([present, *extras.imagine(k, present)], dim=1))
-    return extras(memory), memory
+    return extras(heads[k](tapped), memory)
 
 
 def loss(losses: Float[Tensor, "b e"], memory: Memory, now: Now) -> Float[Tensor, ""]:
@@ -72,20 +70,16 @@ class PastFuture(nn.Module):
         self.gates = nn.ModuleList(_reading(width, outputs) for _ in range(n))
         self.gate = nn.Linear(outputs, outputs)
 
-    def imagine(self, i: int, present: Float[Tensor, "b d"]) -> list[Float[Tensor, "b d"]]:
-        """The states of the exits behind exit i, in order, as it imagines them."""
-        return [self.imitators[str(j)](present).relu() for j in range(i + 1, len(self.reads) + 1)]
-
-    def forward(self, memory: Memory) -> Float[Tensor, "b o"]:
-        """Outputs of exit i, from what exits 1 to i remember."""
-        i = len(memory)
-        known = [each[:, 0].detach() for each in memory[:-1]] + [memory[-1][:, 0]]
+    def forward(self, present: Float[Tensor, "b d"], memory: Memory) -> tuple[Float[Tensor, "b o"], Memory]:
+        """Outputs of exit i from its state and what exits 1 to i - 1 remember, and what exits 1 to i do."""
+        i = len(memory) + 1
+        imagined = [self.imitators[str(j)](present).relu() for j in range(i + 1, len(self.reads) + 1)]
+        known = [*(each[:, 0].detach() for each in memory), present]
         past = torch.stack([read(state) for read, state in zip(self.reads, known, strict=False)]).sum(0)
-        imagined = memory[-1].unbind(1)[1:]
         future = sum(read(state) for read, state in zip(self.reads[i:], imagined, strict=True))
         weighed = torch.stack([gate(state) for gate, state in zip(self.gates, known, strict=False)]).mean(0)
         share = self.gate(weighed.relu()).sigmoid()
-        return share * past + (1 - share) * future
+        return share * past + (1 - share) * future, (*memory, torch.stack([present, *imagined], dim=1))
 
 
 def _reading(width: int, outputs: int) -> nn.Linear:
