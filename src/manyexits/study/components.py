@@ -53,7 +53,7 @@ KINDS = {
         {"SIDE": "pixels"},
     ),
     "backbones": Kind("models/backbones", "build", ("outputs",)),
-    "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS",)),
+    "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS", "TEACHES")),
     "analysis": Kind(
         "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
     ),
@@ -74,7 +74,7 @@ _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
-    **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
+    **dict.fromkeys(("OWN", "PAIRS", "TEACHES"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),

@@ -136,7 +136,11 @@ class Study(Strict):
                 f"{key}.regimes: {regime} trains no backbone, so that its last exit would be that of the random start;"
                 " add the phase backbone or all, or keep the classifier of pretrained weights"
             )
-        recipes = [self.recipes[experiment.recipes_of(regime)[phase]] for phase in later]
+        named = {phase: experiment.recipes_of(regime)[phase] for phase in later}
+        recipes = [self.recipes[name] for name in named.values()]
+        for phase, name in named.items():
+            if unfit := self.methods[experiment.method].unfit(self.recipes[name]):
+                raise StudyError(f"{key}.recipes: {name!r}, of the phase {phase} of regime {regime}: {unfit}")
         for field in ("devices", "precision"):
             if len({getattr(recipe, field) for recipe in recipes}) > 1:
                 raise StudyError(

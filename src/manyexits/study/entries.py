@@ -18,6 +18,7 @@ from manyexits.study.fields import (
     check_options,
     marks_of_stated,
 )
+from manyexits.study.recipe import Recipe
 from manyexits.study.regimes import OWN_PHASES, PHASES
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
@@ -161,6 +162,19 @@ class MethodEntry(Component):
     def phases(self) -> tuple[str, ...]:
         """What it appends to every regime."""
         return components.constant("methods", self.kind, "PHASES", ())
+
+    def unfit(self, recipe: Recipe) -> str | None:
+        """Why its phases cannot follow a recipe, and what to do; None: they can."""
+        if not components.constant("methods", self.kind, "TEACHES", False):
+            return None
+        if recipe.accumulation > 1:
+            return (
+                f"the method {self.kind} weighs a whole batch at once, and here a step takes {recipe.accumulation}"
+                f" passes; set per_device_batch to {recipe.batch // recipe.devices}, or remove it"
+            )
+        if recipe.precision == "fp16":
+            return f"the method {self.kind} differentiates gradients, which fp16 does not hold; set precision to bf16"
+        return None
 
     @property
     def criterion(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float
 from torch import Tensor
 
 from manyexits.batches.feed import Feed
@@ -14,10 +15,11 @@ from manyexits.exits import task
 from manyexits.models import losses
 from manyexits.models.cost import Costs
 from manyexits.models.measure import measure
-from manyexits.models.methods import Now
+from manyexits.models.methods import Memory, Now
 from manyexits.models.network import MultiExit
 from manyexits.study.recipe import Recipe
 from manyexits.study.regimes import PHASES, frozen, learning_exits
+from manyexits.training.lessons import Lessons
 from manyexits.training.optimiser import learning_rate, optimiser
 from manyexits.training.ranks import average_gradients, join_norms
 from manyexits.training.stopping import Stopping
@@ -67,7 +69,7 @@ class Phase:
 
         network.to(accelerator.device)
         network.freeze(frozen(self.name))
-        self.part_norms = join_norms(network, accelerator.device)
+        self.part_norms = join_norms(network, accelerator.device, twice=network.method.teaching is not None)
         self.learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         if not self.learned:
             groups = " and ".join(self.kind.groups)
@@ -78,11 +80,15 @@ class Phase:
         self.best: dict[str, Tensor] = {}
         self.sums = torch.zeros(len(self.exits), dtype=torch.float64, device=accelerator.device)
         self.flops_per_sample = costs.training(self.kind.groups, self.exits, self.kind.answers)
+        self.flops_of_lesson = costs.lesson(self.kind.groups, self.exits)
         self.flops_once = 0
         if (features := self.fixed_features()) is not None:
             self.feed.keep(features)
             self.flops_per_sample -= costs.up_to(self.exits)
+            self.flops_of_lesson -= 2 * costs.up_to(self.exits)
             self.flops_once = len(views.data.train) * costs.up_to(self.exits)
+        teaching = network.method.teaching if len(self.exits) > 1 and not self.kind.answers else None
+        self.lessons = Lessons(self, teaching, seed) if teaching else None
 
     @torch.no_grad()
     def fixed_features(self) -> list[State] | None:
@@ -105,14 +111,18 @@ class Phase:
         """One optimiser step on this rank's slices of one effective batch."""
         self.rate = learning_rate(self.recipe, (epoch - 1) * self.feed.steps + step, self.feed.steps)
         now = Now(epoch, self.exits, self.costs, self.network.n_exits)
+        if self.lessons:
+            (whole,) = slices
+            self.lessons.learn(whole, epoch, step)
         for part in slices:
             torch.manual_seed(part.seed)
             with self.accelerator.accumulate(self.network):
                 with self.accelerator.autocast():
-                    outputs, memory = self.network.fold(self.read(part), self.exits, self.kind.answers)
-                smoothing, targets = self.recipe.label_smoothing, part.targets
-                terms = [losses.terms(self.task, each.float(), targets, smoothing) for each in outputs]
+                    outputs, memory = self.outputs(part)
+                terms = self.terms(outputs, part)
                 by_sample = torch.stack([each.sum(1) for each in terms], dim=1)
+                if self.lessons:
+                    by_sample = self.lessons.weigh(by_sample)
                 self.accelerator.backward(self.network.method.loss(by_sample, memory, now))
                 if self.accelerator.sync_gradients:
                     average_gradients(self.learned)
@@ -121,6 +131,20 @@ class Phase:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             self.sums += torch.stack([each.detach().sum() / len(each) for each in terms]) / self.recipe.accumulation
+
+    def flops(self, epoch: int, step: int) -> int:
+        """FLOPs of one step for the effective batch."""
+        lesson = self.flops_of_lesson if self.lessons and self.lessons.due(epoch, step) else 0
+        return self.recipe.batch * (self.flops_per_sample + lesson)
+
+    def outputs(self, part: Part) -> tuple[list[Float[Tensor, "p o"]], Memory]:
+        """Outputs of the learning exits for a slice, and the memory behind the last of them."""
+        return self.network.fold(self.read(part), self.exits, self.kind.answers)
+
+    def terms(self, outputs: list[Float[Tensor, "p o"]], part: Part) -> list[Float[Tensor, "p o"]]:
+        """What each output adds to the loss of its sample and exit."""
+        smoothing = self.recipe.label_smoothing
+        return [losses.terms(self.task, each.float(), part.targets, smoothing) for each in outputs]
 
     def read(self, part: Part) -> list[State]:
         """What the learning exits read of a slice."""
@@ -190,6 +214,7 @@ class Phase:
             "scaler": self.scaler_state(),
             "stopping": self.stopping.state(),
             "sums": self.sums,
+            "lessons": self.lessons.state() if self.lessons else None,
         }
 
     def scaler_state(self) -> dict[str, Any] | None:
@@ -206,6 +231,8 @@ class Phase:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.stopping.load(saved["stopping"])
         self.sums += saved["sums"].to(self.sums.device)
+        if self.lessons:
+            self.lessons.load(saved["lessons"])
 
 
 def _joined(states: tuple[State, ...]) -> State:

@@ -85,7 +85,7 @@ def fit(
                 phase.step(slices, progress.epoch, step)
                 progress.step = step + 1
                 progress.samples += phase.recipe.batch
-                progress.flops += phase.recipe.batch * phase.flops_per_sample
+                progress.flops += phase.flops(progress.epoch, step)
                 console.step(phase.name, progress.epoch, progress.step, phase.feed.steps)
                 if progress.step % CHECK_EVERY == 0:
                     keep.maybe_save()

@@ -62,7 +62,11 @@ def call(phase: str) -> str:
 def loss(kind: str, cure: str | None) -> str:
     """What a step minimises under a method, and what it does at the end of every regime."""
     said = components.docstring("methods", kind, cure or "loss")
-    return f"LOSS (method {kind}{f', {cure}' if cure else ''}): {said}\n{own_phases(kind)}"
+    weighed = ""
+    if components.constant("methods", kind, "TEACHES", False):
+        how = components.docstring("methods", kind, "teach")
+        weighed = f"Every step first multiplies the ℓ of the samples (method {kind}): {how}\n"
+    return f"LOSS (method {kind}{f', {cure}' if cure else ''}): {said}\n{weighed}{own_phases(kind)}"
 
 
 def own_phases(kind: str) -> str:

@@ -48,6 +48,13 @@ class TrainingSettings(StageSettings, Stated):
     start: Digest | Literal["scratch"] = "scratch"
     weights: StartSettings | None = None
 
+    @model_validator(mode="after")
+    def _fit(self) -> "TrainingSettings":
+        for phase in self.phases:
+            if self.network.method and (unfit := self.network.method.unfit(phase.recipe)):
+                raise ValueError(f"phase {phase.phase}: {unfit}")
+        return self
+
 
 class OfNetworkSettings(OfFileSettings):
     """`predict`, `count_flops` and `count_backbone`."""
