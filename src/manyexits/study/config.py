@@ -20,7 +20,7 @@ from manyexits.study.fields import Budget, Distinct, Name, Protocol, RegimePhase
 from manyexits.study.places import Folder, Place, Tracker
 from manyexits.study.recipe import StatedRecipe
 from manyexits.study.refusals import StudyError, known, with_key
-from manyexits.study.regimes import PHASES
+from manyexits.study.regimes import PHASES, groups, turns
 
 
 class Study(Strict):
@@ -123,20 +123,26 @@ class Study(Strict):
     def _check_phases(self, key: str, regime: str, experiment: Experiment) -> None:
         later = self.later_phases(regime, experiment)
         for phase in (*self.regimes[regime], *later):
-            if phase not in experiment.recipes_of(regime):
+            if len(turns(phase)) > 1 and not experiment.recipe_of(regime, phase):
+                raise StudyError(
+                    f"{key}.recipes: the phases that take turns in {phase}, of regime {regime}, follow one recipe; name"
+                    f" it, as in {{{regime}: RECIPE}}"
+                )
+            if not experiment.recipe_of(regime, phase):
                 raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
-        if not {"all", "heads"} & set(self.regimes[regime]):
+        trained = {group for phase in self.regimes[regime] for group in groups(phase)}
+        if "heads" not in trained:
             raise StudyError(
                 f"{key}.regimes: {regime} trains no head, so that its early exits would be those of the random start;"
                 " add the phase heads or all"
             )
         backbone = self.backbones[experiment.backbone]
-        if backbone.classifier != "kept" and not {"all", "backbone"} & set(self.regimes[regime]):
+        if backbone.classifier != "kept" and "backbone" not in trained:
             raise StudyError(
                 f"{key}.regimes: {regime} trains no backbone, so that its last exit would be that of the random start;"
                 " add the phase backbone or all, or keep the classifier of pretrained weights"
             )
-        named = {phase: experiment.recipes_of(regime)[phase] for phase in later}
+        named = {phase: experiment.recipe_of(regime, phase) for phase in later}
         recipes = [self.recipes[name] for name in named.values()]
         for phase, name in named.items():
             if unfit := self.methods[experiment.method].unfit(self.recipes[name]):

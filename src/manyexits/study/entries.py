@@ -19,7 +19,7 @@ from manyexits.study.fields import (
     marks_of_stated,
 )
 from manyexits.study.recipe import Recipe
-from manyexits.study.regimes import OWN_PHASES, PHASES
+from manyexits.study.regimes import OWN_PHASES, PHASES, turns
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
 """Task -> exit rules of an experiment that states none; tables print the first."""
@@ -274,10 +274,11 @@ class Experiment(Strict):
     vary_seeds: Distinct[Seed] | None = None
     """Seeds of these further experiments; null: the base's."""
 
-    def recipes_of(self, regime: str) -> dict[str, str]:
-        """Phase -> recipe in a regime: its own, else that of all regimes."""
-        named = {phase: self.recipes.get(f"{regime}.{phase}") or self.recipes.get(phase) for phase in PHASES}
-        return {phase: name for phase, name in named.items() if name is not None}
+    def recipe_of(self, regime: str, phase: str) -> str:
+        """Recipe of a phase in a regime: its own, else that of all regimes. Nothing where none is stated, or phases
+        that take turns have different ones."""
+        named = {self.recipes.get(f"{regime}.{each}") or self.recipes.get(each, "") for each in turns(phase)}
+        return named.pop() if len(named) == 1 else ""
 
 
 ALL = "all"

@@ -5,11 +5,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from manyexits.study import components
+from manyexits.study import components, regimes
 from manyexits.study.components import Numbers, nearest, shown
 
-RegimePhase = Literal["backbone", "all", "heads"]
-"""A phase of a regime; a method may add one of its own (`PHASES` in its file)."""
+_ONE = f"({'|'.join(regimes.OF_REGIMES)})"
+RegimePhase = Annotated[
+    str, AfterValidator(regimes.check), Field(json_schema_extra={"pattern": rf"^{_ONE}(\+{_ONE})*$"})
+]
+"""A phase of a regime, or several that take the steps in turns; a method may add its own (`PHASES` in its file)."""
 Protocol = Literal["paper", "shared", "geometric"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
 """Of an entry; a file or folder bears it, and two of them with a point between where a sweep made it."""

@@ -182,7 +182,7 @@ class Jobs:
         reads = self._data(self.runs.experiment(experiment).dataset)
         entry = self.runs.experiment(experiment)
         phases = dict.fromkeys(
-            (phase, entry.recipes_of(regime)[phase])
+            (phase, entry.recipe_of(regime, phase))
             for regime in entry.regimes
             for phase in self.study.later_phases(regime, entry)
         )
@@ -202,7 +202,7 @@ class Jobs:
     def _train(self, experiment: str, regime: str, seed: int) -> Draft:
         entry = self.runs.experiment(experiment)
         phase_1, phases = self.runs.pretrained(experiment, regime), self.study.later_phases(regime, entry)
-        recipes = tuple(self.study.recipes[entry.recipes_of(regime)[phase]] for phase in phases)
+        recipes = tuple(self.study.recipes[entry.recipe_of(regime, phase)] for phase in phases)
         told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
         settings = {"network": self.network(experiment), "phases": told, "seed": seed}
         counted = self.job("count_flops", experiment=experiment)

@@ -94,7 +94,7 @@ class Runs:
         known(f"regime of {experiment}", regime, entry.regimes)
         if self.study.regimes[regime][0] != "backbone":
             return None
-        return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes_of(regime)["backbone"]}
+        return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipe_of(regime, "backbone")}
 
     def from_weights(self, backbone: str) -> BackboneEntry | None:
         """A backbone that starts from pretrained weights, or None."""

@@ -45,8 +45,7 @@ def published(jobs: "Jobs", experiment: str, regime: str) -> str:
     placement are left out: the paper's placement is not public."""
     entry, study = jobs.runs.experiment(experiment), jobs.study
     data = jobs.runs.dataset(experiment).told("")
-    named = entry.recipes_of(regime)
-    recipes = [[phase, study.recipes[named[phase]].science()] for phase in study.regimes[regime]]
+    recipes = [[phase, study.recipes[entry.recipe_of(regime, phase)].science()] for phase in study.regimes[regime]]
     network = {key: value for key, value in jobs.network(experiment).items() if key != "placement"}
     told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
     return digest(told | {"phases": recipes, "weights": jobs.initial(entry.backbone)})

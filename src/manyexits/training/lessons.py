@@ -15,15 +15,16 @@ from manyexits.training.pupil import Pupil
 
 if TYPE_CHECKING:
     from manyexits.training.phase import Phase
+    from manyexits.training.turn import Turn
 
 TEACHER = 2**31
 """Part of a network's draws that is a phase's teacher: this, and the phase's own number."""
 
 
 class Lessons:
-    """The weight network of one phase."""
+    """The weight network of one phase, or of one that takes turns with others."""
 
-    def __init__(self, phase: Phase, teaching: Teaching, seed: int) -> None:
+    def __init__(self, phase: Phase, turn: Turn, teaching: Teaching, seed: int) -> None:
         """A new one, drawn from a generator of its own.
 
         Raises:
@@ -34,14 +35,14 @@ class Lessons:
                 f"an epoch of phase {phase.name} has a single batch of {phase.recipe.batch}, and the method needs two;"
                 " lower the recipe's batch"
             )
-        self.phase, self.teaching, self.pupil = phase, teaching, Pupil(phase)
-        with drawn_from(seed, TEACHER + phase.kind.number):
-            self.teacher = teaching.teacher(len(phase.exits)).to(phase.accelerator.device)
+        self.phase, self.teaching, self.pupil = phase, teaching, Pupil(phase, turn)
+        with drawn_from(seed, TEACHER + turn.kind.number):
+            self.teacher = teaching.teacher(len(turn.exits)).to(phase.accelerator.device)
         self.optimizer = teaching.optimizer(self.teacher.parameters())
 
     def due(self, epoch: int, step: int) -> bool:
-        """Whether the weight network learns at a step."""
-        return ((epoch - 1) * self.phase.feed.steps + step) % self.teaching.every == 0
+        """Whether the weight network learns at a step, which is its turn's."""
+        return self.phase.taken(epoch, step) // len(self.phase.turns) % self.teaching.every == 0
 
     def learn(self, part: Part, epoch: int, step: int) -> None:
         """A step of the weight network, where it is due; the phase's weights, moments and statistics stay."""
@@ -72,3 +73,9 @@ def partner_of(step: int, steps: int) -> int:
     """The other batch: steps 2m and 2m + 1 are each other's; an odd last one has the one before it [O]."""
     other = step ^ 1
     return other if other < steps else step - 1
+
+
+def lessons_of(phase: Phase, turn: Turn, seed: int) -> Lessons | None:
+    """What learns beside a turn: nothing for most methods, or where one loss has no other to be weighed against."""
+    teaching = phase.network.method.teaching
+    return Lessons(phase, turn, teaching, seed) if teaching and len(turn.exits) > 1 else None

@@ -18,14 +18,15 @@ from manyexits.training.optimiser import stepped
 
 if TYPE_CHECKING:
     from manyexits.training.phase import Phase
+    from manyexits.training.turn import Turn
 
 
 class Pupil:
     """One phase under way. Nothing that is asked of it changes it."""
 
-    def __init__(self, phase: Phase) -> None:
-        self.phase, self.ranks = phase, ranks.count()
-        self.pass_ = Pass(phase)
+    def __init__(self, phase: Phase, turn: Turn) -> None:
+        self.phase, self.turn, self.ranks = phase, turn, ranks.count()
+        self.pass_ = Pass(turn)
 
     def weights(self) -> Weights:
         """What the phase learns, as it is now."""
@@ -53,7 +54,7 @@ class Pupil:
             factor = min(1.0, clip / (float(norm) + 1e-6))  # as torch has it
         moved = {}
         for (name, value), own in zip(weights.items(), gradient, strict=True):
-            state = self.phase.optimizer.state.get(self.pass_.get_parameter(name), {})
+            state = self.turn.optimizer.state.get(self.pass_.get_parameter(name), {})
             moved[name] = stepped(self.phase.recipe, self.phase.rate, value.detach(), factor * own, state)
         return moved
 
@@ -74,12 +75,12 @@ class Pupil:
 
 
 class Pass(nn.Module):
-    """A phase's pass as a module, so that its weights can be others."""
+    """A pass as a module, so that its weights can be others."""
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(self, turn: Turn) -> None:
         super().__init__()
-        self.network = phase.network
-        self.outputs_of = phase.outputs
+        self.network = turn.network
+        self.outputs_of = turn.outputs
 
     def forward(self, part: Part) -> list[Float[Tensor, "p o"]]:
         """Outputs of the exits that learn."""

@@ -96,7 +96,7 @@ def fit(
             if improved:
                 phase.remember()
             # what is told of it
-            rows = history.rows(phase, progress, phase.train_losses(), scores)
+            rows = history.rows(phase, progress, phase.train_losses(progress.epoch), scores)
             progress.history += rows
             accelerator.log(history.curves(rows, phase.task.gained), step=len(progress.history))
             console.line(history.line(rows, phase.task.gained, improved))

@@ -4,7 +4,7 @@ import textwrap
 from typing import Any
 
 from manyexits.study import components
-from manyexits.study.regimes import GROUPS, PHASES, frozen, learning_exits
+from manyexits.study.regimes import GROUPS, frozen, groups, learning_exits, turns
 
 EXITS = 9
 """Any number of exits that is large enough to tell the first, the last but one and the last apart."""
@@ -54,9 +54,12 @@ def regime(name: str, phases: list[str]) -> str:
 
 def call(phase: str) -> str:
     """A phase as a call of PHASE."""
-    still = [group for group in GROUPS if group in frozen(phase)]
-    told = f"learn = {_set(PHASES[phase].groups)}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
-    return f"PHASE(θ, {told})"
+    by_step = []
+    for each in turns(phase):
+        still = [group for group in GROUPS if group in frozen(each)]
+        by_step.append(f"learn = {_set(groups(each))}, freeze = {_set(still)}, E = {exits(each)}")
+    in_turns = f"step by step in turns: {' | '.join(by_step)}" if len(by_step) > 1 else by_step[0]
+    return f"PHASE(θ, {in_turns}, R[{phase}])"
 
 
 def loss(kind: str, cure: str | None) -> str:
