@@ -32,6 +32,15 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+FOR_CONFIDENCE = ("geometric", "temperature")
+"""Protocols that are defined for the criterion confidence alone."""
+
+
+def defined(protocol: str, criterion: str) -> bool:
+    """Whether a protocol chooses thresholds of a criterion."""
+    return protocol not in FOR_CONFIDENCE or criterion == "confidence"
+
+
 COMPARED = (
     "experiment",
     "variant",

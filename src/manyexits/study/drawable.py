@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from manyexits.files.rows import FOR_CONFIDENCE
 from manyexits.study import components
 from manyexits.study.refusals import StudyError, known
 from manyexits.study.runs import Runs
@@ -40,10 +41,10 @@ def check(runs: Runs, kind: str, name: str) -> None:
 
 
 def _check_cells(key: str, protocols: list[str], criteria: set[str]) -> None:
-    """MSDNet's protocol is defined for confidence alone."""
-    if protocols == ["geometric"] and "confidence" not in criteria:
+    """Some protocols are defined for confidence alone."""
+    if set(protocols) <= set(FOR_CONFIDENCE) and "confidence" not in criteria:
         raise StudyError(
-            f"{key}: the protocol geometric is defined for confidence, and the experiments leave by"
+            f"{key}: the protocol {' or '.join(protocols)} is defined for confidence, and the experiments leave by"
             f" {', '.join(sorted(criteria))}; name other protocols, too"
         )
 

@@ -13,7 +13,7 @@ RegimePhase = Annotated[
     str, AfterValidator(regimes.check), Field(json_schema_extra={"pattern": rf"^{_ONE}(\+{_ONE})*$"})
 ]
 """A phase of a regime, or several that take the steps in turns; a method may add its own (`PHASES` in its file)."""
-Protocol = Literal["paper", "shared", "geometric"]
+Protocol = Literal["paper", "shared", "geometric", "temperature"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
 """Of an entry; a file or folder bears it, and two of them with a point between where a sweep made it."""
 Positive = Annotated[int, Field(ge=1, le=10**9)]
