@@ -365,7 +365,7 @@ def test_scores_have_rows_of_every_metric_at_exits_cells_and_points():
     answers, labels = test["answer"], test["label"]
     for k in range(3):
         expected = {metric: SCORES.score(metric, answers[:, k], labels) for metric in SCORES.metrics}
-        of_exit = {r["metric"]: r["value"] for r in found if r.get("exit") == k + 1 and "protocol" not in r}
+        of_exit = {r["metric"]: r["value"] for r in found if r.get("exit") == k + 1 and "criterion" not in r}
         assert of_exit == expected
     of_cells = [r for r in found if "budget" in r and "threshold" not in r and "exit" not in r]
     assert [r["metric"] for r in of_cells] == list(SCORES.metrics) * 8  # 2 protocols, 3 budgets and Max

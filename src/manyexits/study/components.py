@@ -221,9 +221,9 @@ def docstring(kind: str, name: str, function: str) -> str:
     replaced = any(isinstance(node, ast.keyword) and node.arg == function for node in ast.walk(own))
     package = ast.parse((_PACKAGE / KINDS[kind].folder / "__init__.py").read_text(encoding="utf-8"))
     for tree in (own,) if replaced else (own, package):
-        found = _functions(tree).get(function)
-        if found is not None and (text := ast.get_docstring(found)):
-            return text.splitlines()[0]
+        for node in ast.walk(tree):  # also inside of `build`
+            if isinstance(node, ast.FunctionDef) and node.name == function and (text := ast.get_docstring(node)):
+                return text.splitlines()[0]
     raise ValueError(f"{file(kind, name)} must define the function {function} with a docstring")
 
 

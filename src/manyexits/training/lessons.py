@@ -11,7 +11,7 @@ from torch import Tensor
 from manyexits.batches.views import Part
 from manyexits.models.build import drawn_from
 from manyexits.models.methods import Teaching
-from manyexits.training.pupil import Pupil
+from manyexits.training.learner import Learner
 
 if TYPE_CHECKING:
     from manyexits.training.phase import Phase
@@ -35,7 +35,7 @@ class Lessons:
                 f"an epoch of phase {phase.name} has a single batch of {phase.recipe.batch}, and the method needs two;"
                 " lower the recipe's batch"
             )
-        self.phase, self.teaching, self.pupil = phase, teaching, Pupil(phase, turn)
+        self.phase, self.teaching, self.pupil = phase, teaching, Learner(phase, turn)
         with drawn_from(seed, TEACHER + turn.kind.number):
             self.teacher = teaching.teacher(len(turn.exits)).to(phase.accelerator.device)
         self.optimizer = teaching.optimizer(self.teacher.parameters())

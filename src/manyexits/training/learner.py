@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from manyexits.training.turn import Turn
 
 
-class Pupil:
-    """One phase under way. Nothing that is asked of it changes it."""
+class Learner:
+    """One phase under way, as a `Pupil`: nothing that is asked of it changes it."""
 
     def __init__(self, phase: Phase, turn: Turn) -> None:
         self.phase, self.turn, self.ranks = phase, turn, ranks.count()
