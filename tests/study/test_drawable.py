@@ -52,6 +52,8 @@ def predicted(classes, scores):
             labels = generator.uniform(*scores, N)
             outputs = labels[:, None, None] + generator.standard_normal((N, K, 1)) * np.linspace(3, 1, K)[:, None]
         found.append(predict.predictions(outputs.astype(np.float32), labels, told))
+        if scores is None:
+            found[-1]["tempered"] = found[-1]["confidence"] ** 2
     return told, *found
 
 
@@ -63,8 +65,9 @@ def evaluated(classes, scores, names, protocols, budgets):
     cells = []
     for protocol in protocols:
         for name, own in scans.items():
-            if protocol != "geometric" or name == "confidence":
-                scored = [[predict.scored(each, scan, told) for scan in own] for each in (validation, test)]
+            if rows.defined(protocol, name):
+                read = calibrate.read_under(protocol, own)
+                scored = [[predict.scored(each, scan, told) for scan in read] for each in (validation, test)]
                 cells += calibrate.choose(protocol, own, budgets, *scored, COSTS, BACKBONE)
     left_at = evaluate.leaving(cells, told, scans, test)
     found = evaluate.evaluate(cells, told, scans, validation, test, left_at, COSTS, BACKBONE)
@@ -147,7 +150,7 @@ REGIMES = {
     "i": ["all", "all", "all"],
 }
 CRITERIA = ["confidence", "entropy", "patience", "agreement"]
-PROTOCOLS = ["paper", "shared", "geometric"]
+PROTOCOLS = ["paper", "shared", "geometric", "temperature"]
 
 
 def some(values, least=1, most=None):
@@ -196,6 +199,7 @@ def studies(draw):
             stated |= {"sweep": draw(st.sampled_from(sweeps))} if sweeps and draw(st.booleans()) else {}
             seen = {
                 "protocols": made["protocols"],
+                "protocol": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
                 "overlay": [True, False],
                 "best": [False, True],
@@ -215,6 +219,7 @@ OPTIONS = {
     "comparisons": ("protocols", "criterion"),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
+    "exit_distribution": ("protocol", "criterion"),
     "fig3": ("colours",),
 }
 """Table or figure -> its options."""
@@ -235,7 +240,7 @@ def written(given):
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
     for kind, names in (
         ("tables", ("table1", "comparisons", "mode_connectivity")),
-        ("figures", ("budget_curves", "fig3")),
+        ("figures", ("budget_curves", "exit_distribution", "fig3")),
     ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
     return raw
@@ -279,10 +284,12 @@ def check_table1(made, told, plan):
     assert shown <= expected
     for experiment, variant, _ in expected - shown:
         name = frames.label({"experiment": experiment, "variant": variant})
-        assert f"{name} is not under protocol geometric, which is defined for confidence alone" in made.notes
+        asked = told["options"].get("protocols") or plan.study.protocols
+        for protocol in {"geometric", "temperature"} & set(asked):
+            assert f"{name} is not under protocol {protocol}, which is defined for confidence alone" in made.notes
     assert len(made.sections) == 2 * made.data["protocol"].nunique()
     asked = set(told["options"].get("protocols") or made.data["protocol"])
-    assert asked - {"geometric"} <= set(made.data["protocol"]) <= asked
+    assert asked - {"geometric", "temperature"} <= set(made.data["protocol"]) <= asked
     assert set(made.data["budget"]) == {*map(str, plan.study.budgets), "max"}
     assert made.data.loc[made.data["budget"] == "max", "mean"].notna().all()
     assert "nan" not in made.markdown().lower()
@@ -337,6 +344,21 @@ LOOK = {
 """What tells the keys of a legend apart."""
 
 
+def check_distribution(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_title()]
+    expected = list(lines_of(told, plan))
+    assert len(panels) == len(expected)
+    for axis, (experiment, variant, regime) in zip(panels, expected, strict=True):
+        name = frames.label({"experiment": experiment, "variant": variant})
+        assert axis.get_title().startswith(f"{name}, {regime}\noracle ")
+        for image in axis.get_images():
+            shares = image.get_array()
+            assert shares.shape == (len(plan.study.budgets) + 1, K)
+            empty = np.isnan(shares).all(1)
+            assert np.allclose(shares[~empty].sum(1), 1)
+    made.canvas.draw()
+
+
 def check_planes(made, told, plan):
     assert len(made.subfigs) == len(told["experiments"])
     for part in made.subfigs:
@@ -353,6 +375,7 @@ CHECKS = {
     "comparisons": check_comparisons,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
+    "exit_distribution": check_distribution,
     "fig3": check_planes,
 }
 

@@ -140,6 +140,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
+def seeds(frame: pd.DataFrame) -> str:
+    """How many seeds the means of some rows are over."""
+    count = frame["seed"].nunique()
+    return f"{count} seeds" if count > 1 else "one seed"
+
+
 def of(frame: pd.DataFrame, identity: dict[str, Any]) -> pd.DataFrame:
     """The rows of one experiment."""
     return frame[(frame["experiment"] == identity["experiment"]) & (frame["variant"] == identity["variant"])]

@@ -161,9 +161,9 @@ def read(paths: list[Path], wanted: Wanted = Wanted(), made_by: Sequence[str | N
                 raise ValueError(f"{files[run]} and {path} hold rows of one run, which would count twice; name one")
             files[run] = path
         if wanted.metrics is not None:
-            table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics)))
+            table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics, pa.string())))
         if wanted.points is not None:
-            swept = pc.is_in(table["protocol"], pa.array(wanted.points))
+            swept = pc.is_in(table["protocol"], pa.array(wanted.points, pa.string()))
             table = table.filter(pc.or_(pc.is_null(table["threshold"]), swept))
         read.append(table)
         if len(read) == AT_ONCE or path == paths[-1]:

@@ -23,6 +23,10 @@ def check(runs: Runs, kind: str, name: str) -> None:
         own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
         shown = {options["criterion"]} if options.get("criterion") else own
         _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
+    if options.get("protocol"):
+        for experiment in drawn:
+            shown = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
+            _check_cells(f"{kind}.{name}", [options["protocol"]], {shown})
     most = components.constant(kind, runs.component(kind, name), "MOST", None)
     for experiment in drawn:
         regimes = runs.experiment(experiment).regimes
@@ -69,6 +73,10 @@ def _protocols(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None
         known(key, protocol, list(runs.study.protocols))
 
 
+def _protocol(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
+    known(key, asked, list(runs.study.protocols))
+
+
 def _criterion(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
     for experiment in drawn:
         evaluated = runs.study.criteria(runs.experiment(experiment))
@@ -88,6 +96,7 @@ def _colours(runs: Runs, key: str, asked: dict[str, str], drawn: list[str]) -> N
 
 ASKED: dict[str, Callable[[Runs, str, Any, list[str]], None]] = {
     "protocols": _protocols,
+    "protocol": _protocol,
     "criterion": _criterion,
     "colours": _colours,
 }

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from manyexits.artefacts import figures
-from manyexits.artefacts.figures import _style, budget_curves, fig3
+from manyexits.artefacts.figures import _style, budget_curves, exit_distribution, fig3
 from manyexits.files import rows
 
 IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
@@ -297,3 +297,37 @@ def test_a_loss_that_overflows_at_a_corner_leaves_the_rest_of_the_plane():
     frame.loc[frame.index[frame["part"] == "plane"][0], "value"] = np.inf
     made = fig3.figure(frame, TOLD)
     made.canvas.draw()
+
+
+def test_who_leaves_where_is_a_colour_and_how_often_right_a_number(tmp_path):
+    made = []
+    for regime, seed in itertools.product(TOLD["regimes"], [1, 2]):
+        common = IDENTITY | {"regime": regime, "seed": seed, "split": "test", "n": 50}
+        made += [
+            common | {"metric": "oracle_accuracy", "value": 0.9},
+            common | {"metric": "overthinking", "value": 0.08},
+        ]
+        shared = common | {"protocol": "shared", "criterion": "confidence"}
+        made.append(shared | {"budget": 0.1, "metric": "accuracy"})  # infeasible
+        made.append(shared | {"budget": 0.5, "metric": "accuracy", "value": 0.7, "cost": 500})
+        for exit_, (share, right) in enumerate(
+            [(0.1 + 0.1 * seed, 0.6 + 0.1 * seed), (0.9 - 0.1 * seed, None)], start=1
+        ):
+            cell = shared | {"budget": 0.5, "exit": exit_}
+            made += [
+                cell | {"metric": "exit_share", "value": share},
+                cell | {"metric": "exit_accuracy", "value": right},
+            ]
+    rows.write(tmp_path / "rows.csv", made)
+    drawn = exit_distribution.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
+    panels = [axis for axis in drawn.axes if axis.get_title()]
+    assert [axis.get_title() for axis in panels] == [
+        f"small, {regime}\noracle 90.0 %, overthinking 8.0 %" for regime in TOLD["regimes"]
+    ]
+    for axis in panels:
+        (image,) = axis.get_images()
+        assert np.isnan(np.ma.filled(image.get_array().astype(float), np.nan)[0]).all()
+        assert image.get_array()[1].tolist() == pytest.approx([0.25, 0.75])
+        assert [text.get_text() for text in axis.texts] == ["75"]  # of .7 and .8; where nobody is right has no number
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["10 %", "50 %"]
+        assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2"]
