@@ -220,6 +220,7 @@ OPTIONS = {
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
+    "calibration": (),
     "fig3": ("colours",),
 }
 """Table or figure -> its options."""
@@ -240,7 +241,7 @@ def written(given):
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
     for kind, names in (
         ("tables", ("table1", "comparisons", "mode_connectivity")),
-        ("figures", ("budget_curves", "exit_distribution", "fig3")),
+        ("figures", ("budget_curves", "exit_distribution", "calibration", "fig3")),
     ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
     return raw
@@ -359,6 +360,15 @@ def check_distribution(made, told, plan):
     made.canvas.draw()
 
 
+def check_calibration(made, told, plan):
+    titled = [axis.get_title() for axis in made.axes if axis.get_title()]
+    assert len(titled) == len(list(lines_of(told, plan)))
+    of_exits = [axis for axis in made.axes if axis.get_xlabel() == "exit" and axis.get_visible() and axis.get_lines()]
+    assert len(of_exits) == 2 * len(titled)
+    assert all(len(line.get_xdata()) == K for axis in of_exits[:1] for line in axis.get_lines())
+    made.canvas.draw()
+
+
 def check_planes(made, told, plan):
     assert len(made.subfigs) == len(told["experiments"])
     for part in made.subfigs:
@@ -376,6 +386,7 @@ CHECKS = {
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
+    "calibration": check_calibration,
     "fig3": check_planes,
 }
 

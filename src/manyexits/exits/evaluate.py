@@ -13,11 +13,10 @@ from manyexits.exits.policies import exit_index, understood
 from manyexits.exits.predict import Arrays, scored
 from manyexits.exits.task import Task
 from manyexits.exits.temperature import TEMPERED
+from manyexits.files.rows import BINS
 
 SHARED_POINTS = 101
 """Evenly spaced costs of the `shared` protocol's sweep."""
-BINS = 15
-"""Bins of the reliability diagram (Guo et al., 2017)."""
 RESAMPLES = 10_000
 """Bootstrap resamples behind an interval."""
 UNITS = {"mse": {"unit": "squared score"}}

@@ -32,6 +32,8 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+BINS = 15
+"""Bins of the reliability diagram (Guo et al., 2017); each has three metrics, as `bin3_share`."""
 FOR_CONFIDENCE = ("geometric", "temperature")
 """Protocols that are defined for the criterion confidence alone."""
 

@@ -58,8 +58,10 @@ KINDS = {
         "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
-    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED")),
-    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST",)),
+    "tables": Kind(
+        "artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED", "TASKS")
+    ),
+    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST", "TASKS")),
 }
 TASKS = ("classification", "regression")
 

@@ -28,7 +28,11 @@ def check(runs: Runs, kind: str, name: str) -> None:
             shown = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
             _check_cells(f"{kind}.{name}", [options["protocol"]], {shown})
     most = components.constant(kind, runs.component(kind, name), "MOST", None)
+    component = runs.component(kind, name)
     for experiment in drawn:
+        task = runs.dataset(experiment).task_name
+        if task not in components.constant(kind, component, "TASKS", [task]):
+            raise StudyError(f"{kind}.{name}: {component} is not defined for {task}; leave {experiment} out")
         regimes = runs.experiment(experiment).regimes
         if most is not None and len(regimes) > most:
             raise StudyError(
