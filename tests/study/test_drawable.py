@@ -193,8 +193,11 @@ def studies(draw):
     there = [name for name in ("one", "two") if made[name]]
     for name, options in OPTIONS.items():
         if draw(st.booleans()):
-            bases = draw(some(there))
-            stated = {"experiments": draw(st.sampled_from([bases, "all"]))}
+            able = [base for base in there if name != "calibration" or made[base]["dataset"] == "digits"]
+            if not able:
+                continue
+            bases = draw(some(able))
+            stated = {"experiments": draw(st.sampled_from([bases, "all"] if able == there else [bases]))}
             sweeps = [key for base in bases for key in made[base].get("vary", {})]
             stated |= {"sweep": draw(st.sampled_from(sweeps))} if sweeps and draw(st.booleans()) else {}
             seen = {
@@ -365,7 +368,9 @@ def check_calibration(made, told, plan):
     assert len(titled) == len(list(lines_of(told, plan)))
     of_exits = [axis for axis in made.axes if axis.get_xlabel() == "exit" and axis.get_visible() and axis.get_lines()]
     assert len(of_exits) == 2 * len(titled)
-    assert all(len(line.get_xdata()) == K for axis in of_exits[:1] for line in axis.get_lines())
+    marked = [line for axis in of_exits for line in axis.get_lines() if line.get_marker() in ("o", "s")]
+    assert len(marked) == 3 * len(titled)
+    assert all(len(line.get_xdata()) == K for line in marked)
     made.canvas.draw()
 
 
@@ -441,6 +446,7 @@ def one(**stated):
         {"protocols": ["geometric", "paper"]},
         one(criteria=["entropy"]),
         one(criteria=["patience"]),
+        {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
         one(criteria=["entropy", "confidence"]),
         one(regimes=["disjoint"], seeds=[1, 2]) | {"comparisons": None},
         one(regimes=["joint", "mixed"], seeds=[1]),
@@ -461,7 +467,7 @@ def test_odd_studies_are_drawn_whole(change, tmp_path):
 SAID = {
     "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
     | {"comparisons": None},
-    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores"),
+    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores") | {"calibration": None},
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
     | {"fig3": None, "comparisons": None},
@@ -469,11 +475,19 @@ SAID = {
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
         criteria=["entropy"]
     )
-    | {"protocols": ["geometric"], "comparisons": None},
+    | {"protocols": ["geometric"], "comparisons": None, "exit_distribution": None},
     "tables.table1.protocols: there is no 'shared'; valid names: ": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
     },
+    "figures.exit_distribution.protocol: there is no 'geometric'; valid names: paper": {
+        "protocols": ["paper"],
+        "exit_distribution": ALL["exit_distribution"] | {"protocol": "geometric"},
+    },
+    "figures.exit_distribution: the protocol temperature is defined for confidence": one(criteria=["entropy"])
+    | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
+    "figures.calibration: calibration is not defined for regression": one(dataset="scores")
+    | {"fig3": None, "mode_connectivity": None},
     "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
         "table1": ALL["table1"] | {"protocols": ["geometric"], "criterion": "patience"},

@@ -23,10 +23,12 @@ def check(runs: Runs, kind: str, name: str) -> None:
         own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
         shown = {options["criterion"]} if options.get("criterion") else own
         _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
-    if options.get("protocol"):
+    if "protocol" in components.options(kind, runs.component(kind, name)).model_fields:
+        protocols = list(runs.study.protocols)
+        one = options.get("protocol") or ("shared" if "shared" in protocols else protocols[0])
         for experiment in drawn:
             shown = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
-            _check_cells(f"{kind}.{name}", [options["protocol"]], {shown})
+            _check_cells(f"{kind}.{name}", [one], {shown})
     most = components.constant(kind, runs.component(kind, name), "MOST", None)
     component = runs.component(kind, name)
     for experiment in drawn:

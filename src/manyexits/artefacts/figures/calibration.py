@@ -19,8 +19,8 @@ PARTS = ("share", "confidence", "accuracy")
 METRICS = ("ece", "failure_auroc", *(f"bin{b}_{part}" for b in range(1, BINS + 1) for part in PARTS))
 POINTS = ()
 TASKS = ("classification",)
-MOST = 4
-"""Regimes of an experiment at most: each is a column."""
+COLUMNS = 4
+"""Experiments and regimes side by side."""
 BEFORE, AFTER = "", "temperature"
 """Protocols of the rows."""
 LEAST = 0.01
@@ -38,29 +38,29 @@ def figure(frame: pd.DataFrame, told: dict[str, Any]) -> Figure:
         frame: rows.
         told: what is drawn.
     """
-    found = frames.each(frame, told["experiments"])
-    own = [frames.regimes(rows, told["regimes"]) for rows in found]
+    columns = [
+        (frames.label(identity), regime, rows[rows["regime"] == regime])
+        for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
+        for regime in frames.regimes(rows, told["regimes"])
+    ]
     exits = int(frame["exit"].max())
     scale = BoundaryNorm([k + 0.5 for k in range(exits + 1)], colormaps[SURFACE].N)
-    lines = len(ROWS) * len(found)
+    blocks = -(-len(columns) // COLUMNS)
+    lines, across = len(ROWS) * blocks, min(COLUMNS, len(columns))
     made, axes = pyplot.subplots(
-        lines,
-        max(map(len, own)),
-        figsize=(WIDTH, HEIGHT * lines + 0.5),
-        squeeze=False,
-        sharey="row",
-        layout="constrained",
+        lines, across, figsize=(WIDTH, HEIGHT * lines + 0.5), squeeze=False, sharey="row", layout="constrained"
     )
-    for place, (identity, rows) in enumerate(zip(told["experiments"], found, strict=True)):
-        block = axes[len(ROWS) * place : len(ROWS) * (place + 1)]
-        for column, regime in enumerate(own[place]):
-            means = averaged(rows[rows["regime"] == regime])
-            for axis, (label, draw) in zip(block[:, column], ROWS.items(), strict=True):
-                draw(axis, means, scale)
-                axis.set_ylabel(label if column == 0 else "")
-            block[0, column].set_title(f"{frames.label(identity)}\n{regime}, {frames.seeds(rows)}")
-        for axis in block[:, len(own[place]) :].flat:
-            axis.set_visible(False)
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for place, (label, regime, rows) in enumerate(columns):
+        block, column = divmod(place, across)
+        means = averaged(rows)
+        for row, (named, draw) in enumerate(ROWS.items(), start=len(ROWS) * block):
+            axis = axes[row, column]
+            axis.set_visible(True)
+            draw(axis, means, scale)
+            axis.set_ylabel(named if column == 0 else "")
+        axes[len(ROWS) * block, column].set_title(f"{label}\n{regime}, {frames.seeds(rows)}")
     bar = made.colorbar(ScalarMappable(scale, SURFACE), ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
     bar.set_ticks(range(1, exits + 1), labels=[str(k) for k in range(1, exits + 1)])
     bar.set_label("exit")

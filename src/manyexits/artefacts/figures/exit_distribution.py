@@ -29,7 +29,7 @@ def figure(
     frame: pd.DataFrame,
     told: dict[str, Any],
     *,
-    protocol: Literal["paper", "shared", "geometric", "temperature"] = "shared",
+    protocol: Literal["paper", "shared", "geometric", "temperature"] | None = None,
     criterion: str | None = None,
 ) -> Figure:
     """One panel per experiment and regime: budgets downwards, exits across; a cell's colour is the share of the samples
@@ -41,9 +41,11 @@ def figure(
     Args:
         frame: rows.
         told: what is drawn.
-        protocol: that chose the thresholds.
+        protocol: that chose the thresholds; null: `shared`, or the first that the study has.
         criterion: of all experiments; null: each one's own.
     """
+    protocols = told.get("protocols", ["shared"])
+    protocol = protocol or ("shared" if "shared" in protocols else protocols[0])
     panels = [
         (identity, regime, rows[rows["regime"] == regime])
         for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
