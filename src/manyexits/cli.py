@@ -241,6 +241,27 @@ def evaluate(chosen: argparse.Namespace) -> None:
     atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
+def guarantee(chosen: argparse.Namespace) -> None:
+    """thresholds with a statistical guarantee, and what they come to on the test split"""
+    from manyexits.exits import costs, criteria, guarantee, predict, task
+    from manyexits.files import atomic, made, provenance, rows
+
+    settings, counted = chosen.settings, costs.read(chosen.costs)
+    asked, of_exits = task.of(settings["task"]), counted.of_exits
+    scan, *_ = criteria.named(settings["criterion"], asked, len(of_exits))
+    by_split, by = predict.read(chosen.predictions, {scan.name: [scan]}, asked, len(of_exits))
+    made.check(chosen.predictions, by, settings, "predictions")
+    made.check(chosen.costs, counted.made, settings, "costs")
+    made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
+    tolerated, delta = settings["tolerated"], settings["delta"]
+    found = guarantee.guarantee(asked, scan, by_split["validation"], by_split["test"], of_exits, tolerated, delta)
+    by_both = made.by(settings, predictions=chosen.predictions, costs=chosen.costs)
+    common = settings["identity"] | {"backbone_cost": counted.backbone}
+    rows.write(chosen.output, [common | row for row in found], rows.GUARANTEED, by_both.settings)
+    about = provenance.record(settings, by_both.inputs, chosen.output)
+    atomic.write_json(chosen.output.with_suffix(".json"), about)
+
+
 def compare(chosen: argparse.Namespace) -> None:
     """differences between the regimes of one experiment, paired over samples and seeds"""
     from manyexits.exits import answers, compare, task
@@ -330,6 +351,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     count_flops: [SETTINGS, path("data"), OUTPUT],
     calibrate: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
+    guarantee: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
     analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
     table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, OUTPUT],

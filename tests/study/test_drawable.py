@@ -15,7 +15,7 @@ from manyexits.analysis import mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
 from manyexits.data.prepared import Prepared
-from manyexits.exits import calibrate, compare, criteria, evaluate, predict, task
+from manyexits.exits import calibrate, compare, criteria, evaluate, guarantee, predict, task
 from manyexits.exits.answers import Answers
 from manyexits.files import rows
 from manyexits.models.network import MultiExit
@@ -101,6 +101,12 @@ def rows_of(job, plan):
     if job.stage == "evaluate":
         return [told["identity"] | row for row in answered(job, plan)[0]]
     identity = {key: told["identity"][key] for key in ("experiment", "variant")}
+    if job.stage == "guarantee":
+        labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
+        asked, validation, test = predicted(labels["classes"], None)
+        scan, *_ = criteria.named(told["criterion"], asked, K)
+        found = guarantee.guarantee(asked, scan, validation, test, COSTS, told["tolerated"], told["delta"])
+        return [told["identity"] | {"backbone_cost": BACKBONE} | row for row in found]
     if job.stage == "compare":
         runs = {(run["regime"], run["seed"]): answered(job, plan)[1] for run in told["runs"]}
         return [identity | row for row in compare.compare(runs, task.of(told["task"]))]
@@ -111,14 +117,15 @@ def rows_of(job, plan):
 
 def read_by(plan, kind, name, what="rows"):
     """The jobs whose rows a table or figure reads, or the comparisons beside them."""
-    by_file = {each.writes[0]: each for each in plan.of("evaluate", "compare", "analyse")}
+    by_file = {each.writes[0]: each for each in plan.of("evaluate", "guarantee", "compare", "analyse")}
     return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])]
 
 
 def columns(kind, name):
     """Columns of those rows."""
     analysed = ("experiment", "variant", *mode_connectivity.COLUMNS)
-    return {"rows": rows.COLUMNS, "comparisons": rows.COMPARED}.get(components.module(kind, name).READS, analysed)
+    own = {"rows": rows.COLUMNS, "comparisons": rows.COMPARED, "guarantees": rows.GUARANTEED}
+    return own.get(components.module(kind, name).READS, analysed)
 
 
 def drawn(plan, kind, name, folder):
@@ -193,7 +200,9 @@ def studies(draw):
     there = [name for name in ("one", "two") if made[name]]
     for name, options in OPTIONS.items():
         if draw(st.booleans()):
-            able = [base for base in there if name != "calibration" or made[base]["dataset"] == "digits"]
+            able = [
+                base for base in there if name not in ("calibration", "guarantees") or made[base]["dataset"] == "digits"
+            ]
             if not able:
                 continue
             bases = draw(some(able))
@@ -220,6 +229,7 @@ def studies(draw):
 OPTIONS = {
     "table1": ("protocols", "criterion", "best"),
     "comparisons": ("protocols", "criterion"),
+    "guarantees": (),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
@@ -243,7 +253,7 @@ def written(given):
     }
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
     for kind, names in (
-        ("tables", ("table1", "comparisons", "mode_connectivity")),
+        ("tables", ("table1", "comparisons", "guarantees", "mode_connectivity")),
         ("figures", ("budget_curves", "exit_distribution", "calibration", "fig3")),
     ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
@@ -306,6 +316,15 @@ def check_comparisons(made, told, plan):
         assert shown <= expected
     assert len(made.sections) == len(made.data[["protocol", "metric"]].drop_duplicates())
     assert made.data[["difference", "low", "high", "p"]].notna().all(axis=None)
+    assert "nan" not in made.markdown().lower()
+
+
+def check_guarantees(made, told, plan):
+    shown = set(made.data[["experiment", "variant", "regime"]].itertuples(index=False, name=None))
+    assert shown == set(lines_of(told, plan))
+    assert len(made.data) == len(shown) * 2 * 3 * 4  # losses, procedures, tolerated risks
+    assert len(made.sections) == 4
+    assert made.data[["risk", "accuracy", "cost", "early"]].notna().all(axis=None)
     assert "nan" not in made.markdown().lower()
 
 
@@ -388,6 +407,7 @@ def check_planes(made, told, plan):
 CHECKS = {
     "table1": check_table1,
     "comparisons": check_comparisons,
+    "guarantees": check_guarantees,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
@@ -467,7 +487,8 @@ def test_odd_studies_are_drawn_whole(change, tmp_path):
 SAID = {
     "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
     | {"comparisons": None},
-    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores") | {"calibration": None},
+    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores")
+    | {"calibration": None, "guarantees": None},
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
     | {"fig3": None, "comparisons": None},
@@ -487,7 +508,7 @@ SAID = {
     "figures.exit_distribution: the protocol temperature is defined for confidence": one(criteria=["entropy"])
     | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
     "figures.calibration: calibration is not defined for regression": one(dataset="scores")
-    | {"fig3": None, "mode_connectivity": None},
+    | {"fig3": None, "mode_connectivity": None, "guarantees": None},
     "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
         "table1": ALL["table1"] | {"protocols": ["geometric"], "criterion": "patience"},

@@ -16,6 +16,8 @@ NAMES = ("experiment", "variant")
 """Columns that tell experiments apart."""
 COMPARED_TEXT = ("protocol", "criterion", "budget", "metric", "first", "second")
 """Columns of comparisons that hold text."""
+GUARANTEED_TEXT = (*rows.IDENTITY[:-1], "criterion", "loss", "procedure", "threshold")
+"""Columns of guarantees that hold text."""
 WHOLE = ("exit", "n", "seed", "second_seed", "seeds")
 """Columns of whole numbers."""
 REGIMES = ("regime", "first", "second")
@@ -39,8 +41,8 @@ def read(
     """The files that a table or figure declares to read, as one frame.
 
     Args:
-        module: the table or figure. It READS `rows`, `comparisons` or an analysis; of rows it may name the METRICS and,
-            by protocols, the POINTS of sweeps that it draws.
+        module: the table or figure. It READS `rows`, `comparisons`, `guarantees` or an analysis; of rows it may
+            name the METRICS and, by protocols, the POINTS of sweeps that it draws.
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
         made_by: digest of the settings that made each of the files, as far as that is known.
@@ -78,6 +80,8 @@ def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.
     what = module.READS
     if what == "comparisons":
         columns, names, kind = list(rows.COMPARED), COMPARED_TEXT, "file of comparisons"
+    elif what == "guarantees":
+        columns, names, kind = list(rows.GUARANTEED), GUARANTEED_TEXT, "file of guarantees"
     else:
         columns = [*NAMES, *components.constant("analysis", what, "COLUMNS", ())]
         names, kind = components.constant("analysis", what, "TEXT", ()), "file of an analysis"

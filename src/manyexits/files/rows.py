@@ -62,6 +62,27 @@ COMPARED = (
 """Of what `compare` writes. first, second: regimes. difference: the first's mean minus the second's, a fraction or in
 the unit of the metric; low, high: its 95 % interval; p: two-sided. n: samples."""
 
+GUARANTEED = (
+    *IDENTITY,
+    "criterion",
+    "loss",
+    "procedure",
+    "epsilon",
+    "delta",
+    "threshold",
+    "chosen_on",
+    "risk",
+    "accuracy",
+    "early",
+    "cost",
+    "backbone_cost",
+    "n",
+)
+"""Of what `guarantee` writes. loss: what is guaranteed; epsilon: its tolerated risk; delta: probability with which it
+may be missed, empty for a guarantee in expectation. threshold: in the criterion's units, or a word; chosen_on:
+validation samples. risk, accuracy: fractions on test; early: share that leaves before the last exit; cost: mean FLOPs of
+a sample, backbone_cost the backbone's; n: test samples."""
+
 MADE_BY = "made_by"
 """Last column of what a stage writes: the digest of its settings, the same in every row. Files of earlier versions, and
 those that nobody's settings made, lack it."""

@@ -12,6 +12,7 @@ from manyexits.study.entries import (
     BackboneEntry,
     DatasetEntry,
     Experiment,
+    Guarantees,
     MethodEntry,
     Placement,
     WeightsEntry,
@@ -44,6 +45,8 @@ class Study(Strict):
     """Budgets as fractions of the backbone's cost; Max (no limit) is always added."""
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
+    guarantees: Guarantees = Guarantees()
+    """Of the table `guarantees`."""
     datasets: dict[Name, DatasetEntry] = {}
     weights: dict[Name, WeightsEntry] = {}
     backbones: dict[Name, BackboneEntry] = {}

@@ -11,6 +11,7 @@ from manyexits.study.fields import (
     Component,
     Distinct,
     Name,
+    Open,
     Origin,
     Positive,
     Seed,
@@ -279,6 +280,15 @@ class Experiment(Strict):
         that take turns have different ones."""
         named = {self.recipes.get(f"{regime}.{each}") or self.recipes.get(each, "") for each in turns(phase)}
         return named.pop() if len(named) == 1 else ""
+
+
+class Guarantees(Strict):
+    """Risks that thresholds with a guarantee tolerate."""
+
+    tolerated: Distinct[Open] = [0.01, 0.02, 0.05, 0.1]
+    """Risks, as shares of the samples."""
+    delta: Open = 0.1
+    """Probability with which the guarantee may be missed."""
 
 
 ALL = "all"

@@ -42,6 +42,8 @@ def _fraction(budget: float) -> float:
 Budget = Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2}), AfterValidator(_fraction)]
 """A fraction of the backbone's cost."""
 Share = Annotated[float, Field(ge=0, le=1)]
+Open = Annotated[float, Field(gt=0, lt=1)]
+"""A share, but neither none nor all."""
 Channels = Annotated[list[Annotated[float, Field(ge=1e-4, le=1)]], Field(min_length=3, max_length=3)]
 """Red, green and blue, as shares of the brightest; none so small that to divide by it overflows."""
 

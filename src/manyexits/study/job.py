@@ -18,6 +18,7 @@ VERSIONS = {
     "predict": 2,
     "calibrate": 2,
     "evaluate": 3,
+    "guarantee": 1,
     "compare": 1,
     "analyse": 2,
     "table": 1,

@@ -44,6 +44,7 @@ class Jobs:
             "predict": self._predict,
             "calibrate": self._calibrate,
             "evaluate": self._evaluate,
+            "guarantee": self._guarantee,
             "compare": self._compare,
             "analyse": self._analyse,
             "table": lambda name: shown.table(self, name),
@@ -84,6 +85,7 @@ class Jobs:
             yield self.job("count_flops", experiment=experiment)
             for names in self.runs.of(experiment):
                 yield from (self.job(stage, **names) for stage in ("predict", "calibrate", "evaluate"))
+        yield from self.guarantees()
         yield from self.comparisons()
         yield from self.analyses()
         for name, kinds in self.runs.artefacts.items():
@@ -109,6 +111,17 @@ class Jobs:
             for experiment in shown.compared(self, kind, name)
         }
         return [self.job("compare", experiment=name) for name in drawn]
+
+    def guarantees(self) -> list[Job]:
+        """Every choice of thresholds with a guarantee that some table or figure draws."""
+        drawn = {
+            experiment: None
+            for name, kinds in self.runs.artefacts.items()
+            for kind in kinds
+            if self.runs.read_by(kind, name) == "guarantees"
+            for experiment in self.runs.drawn(kind, name)
+        }
+        return [self.job("guarantee", **names) for experiment in drawn for names in self.runs.of(experiment)]
 
     def analyses(self) -> list[Job]:
         """Every analysis whose rows some table or figure draws."""
@@ -283,6 +296,20 @@ class Jobs:
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
         settings["made_from"] = {"thresholds": calibrated.whose}
         return Draft(settings, reads, self.made(folder, "rows.csv", "answers.safetensors", "rows.json"))
+
+    def _guarantee(self, experiment: str, regime: str, seed: int) -> Draft:
+        folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors")
+        predicted = self.job("predict", experiment=experiment, regime=regime, seed=seed)
+        counted = self.job("count_flops", experiment=experiment)
+        settings = {
+            "identity": self.runs.identity(experiment) | {"regime": regime, "seed": seed},
+            "task": self.runs.dataset(experiment).task,
+            "criterion": self.study.criterion(self.runs.experiment(experiment)),
+            **self.study.guarantees.model_dump(),
+            "made_from": {"predictions": predicted.whose, "costs": counted.whose},
+        }
+        settings |= _versions(criteria=[settings["criterion"]])
+        return Draft(settings, reads, self.made(folder, "guarantees.csv", "guarantees.json"))
 
     def _compare(self, experiment: str) -> Draft:
         runs = list(self.runs.of(experiment))

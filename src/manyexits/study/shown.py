@@ -69,6 +69,8 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
     drawn, what = runs.drawn(kind, name), runs.read_by(kind, name)
     if what == "rows":
         read = [jobs.job("evaluate", **names) for experiment in drawn for names in runs.of(experiment)]
+    elif what == "guarantees":
+        read = [jobs.job("guarantee", **names) for experiment in drawn for names in runs.of(experiment)]
     elif what == "comparisons":
         read = [jobs.job("compare", experiment=experiment) for experiment in drawn]
     else:

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from manyexits.study import components
 from manyexits.study.components import Numbers
 from manyexits.study.entries import DatasetEntry, WeightsEntry
-from manyexits.study.fields import Distinct, Protocol, Seed
+from manyexits.study.fields import Distinct, Open, Protocol, Seed
 from manyexits.study.told.parts import (
     Digest,
     LabelSettings,
@@ -91,6 +91,16 @@ class EvaluateSettings(OfFileSettings):
 
     identity: IdentitySettings
     task: LabelSettings
+
+
+class GuaranteeSettings(OfFileSettings):
+    """Thresholds with a guarantee."""
+
+    identity: IdentitySettings
+    task: LabelSettings
+    criterion: str
+    tolerated: Distinct[Open]
+    delta: Open
 
 
 class RunSettings(Numbers):
