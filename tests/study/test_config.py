@@ -504,3 +504,25 @@ def test_a_method_that_weighs_whole_batches_takes_them_in_one_pass(raw):
     del raw["recipes"]["quick"]["per_device_batch"], raw["recipes"]["quick"]["origin"]["per_device_batch"]
     raw["recipes"]["quick"] |= {"precision": "fp16", "origin": raw["recipes"]["quick"]["origin"] | {"precision": "O"}}
     assert "set precision to bf16" in refused(raw)
+
+
+def test_a_table_draws_some_values_of_a_sweep(raw):
+    raw["methods"] |= {"pbee": {"kind": "pbee"}, "ztw": {"kind": "ztw"}, "gpf": {"kind": "gpf"}}
+    experiment = raw["experiments"]["small"]
+    experiment |= {
+        "criteria": ["confidence", "patience"],
+        "vary": {"placement": ["first"], "method": ["pbee", "gpf", "ztw"]},
+    }
+    table = raw["tables"]["table1"]
+    table |= {"sweep": "method", "variants": ["gpf"]}
+    recipes = experiment["recipes"] | {"ensemble": "quick"}
+    experiment["recipes"] = recipes
+    plan = load(raw)
+    assert plan.runs.drawn("tables", "table1") == ["small", "small.gpf"]
+    assert set(plan.runs.shown) == {"small", "small.gpf"}  # nothing else is built
+    table["variants"] = ["gfp"]
+    assert refused(raw).startswith("tables.table1.variants: there is no 'gfp'; valid names: gpf, ")
+    table["variants"] = ["first"]  # of another sweep
+    assert "tables.table1.variants: there is no 'first'" in refused(raw)
+    del table["sweep"]
+    assert "tables.table1.variants: they are values of a sweep, and none is named" in refused(raw)

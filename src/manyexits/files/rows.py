@@ -80,8 +80,8 @@ GUARANTEED = (
 )
 """Of what `guarantee` writes. loss: what is guaranteed; epsilon: its tolerated risk; delta: probability with which it
 may be missed, empty for a guarantee in expectation. threshold: in the criterion's units, or a word; chosen_on:
-validation samples. risk, accuracy: fractions on test; early: share that leaves before the last exit; cost: mean FLOPs of
-a sample, backbone_cost the backbone's; n: test samples."""
+validation samples. risk, accuracy: fractions on test; early: share that leaves before the last exit; cost: mean FLOPs
+of a sample, backbone_cost the backbone's; n: test samples."""
 
 MADE_BY = "made_by"
 """Last column of what a stage writes: the digest of its settings, the same in every row. Files of earlier versions, and

@@ -102,6 +102,17 @@ class Study(Strict):
             if not sweeps:
                 raise StudyError(f"{kind}.{name}.sweep: none of its experiments varies anything; write null")
             known(f"{kind}.{name}.sweep", artefact.sweep, list(dict.fromkeys(sweeps)))
+        if artefact.variants is not None:
+            self._check_variants(f"{kind}.{name}", artefact)
+
+    def _check_variants(self, key: str, artefact: Artefact) -> None:
+        if artefact.sweep is None:
+            raise StudyError(
+                f"{key}.variants: they are values of a sweep, and none is named; add 'sweep', or remove them"
+            )
+        swept = [self.experiments[experiment].vary.get(artefact.sweep, []) for experiment in artefact.experiments]
+        for variant in artefact.variants:
+            known(f"{key}.variants", variant, [str(value) for values in swept for value in values])
 
     def check_experiment(self, key: str, experiment: Experiment) -> None:
         """Refuse an experiment that names what the study does not hold, or whose parts do not fit."""

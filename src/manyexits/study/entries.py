@@ -311,3 +311,5 @@ class Artefact(Component):
     """Base experiments, in the order of rows or panels; all: every one of the study, in its order."""
     sweep: str | None = None
     """Key of the experiments' `vary` whose variants are drawn too."""
+    variants: Distinct[str] | None = None
+    """Those of the sweep's values that are drawn; null: all."""

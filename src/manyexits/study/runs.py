@@ -30,6 +30,11 @@ class Expansion:
     experiment: Experiment
 
 
+def _is_drawn(artefact: Artefact, expansion: Expansion) -> bool:
+    """Whether a table or figure draws a variant."""
+    return expansion.sweep == artefact.sweep and expansion.variant in (artefact.variants or [expansion.variant])
+
+
 class Runs:
     """All runs of a study. It reads no file but the components' sources, and fails before any job starts."""
 
@@ -158,7 +163,7 @@ class Runs:
             expansion.name
             for base in artefact.experiments
             for expansion in self.experiments.values()
-            if expansion.base == base and expansion.sweep in ("", artefact.sweep)
+            if expansion.base == base and (expansion.sweep == "" or _is_drawn(artefact, expansion))
         ]
 
     def read_by(self, kind: str, name: str) -> str:
