@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from trained import written as trained
 
 from manyexits.analysis import mode_connectivity
 from manyexits.artefacts import figures, frames, tables
@@ -116,9 +117,24 @@ def rows_of(job, plan):
 
 
 def read_by(plan, kind, name, what="rows"):
-    """The jobs whose rows a table or figure reads, or the comparisons beside them."""
+    """The jobs whose rows a table or figure reads, or the comparisons beside them; of histories the trainings."""
     by_file = {each.writes[0]: each for each in plan.of("evaluate", "guarantee", "compare", "analyse")}
-    return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])]
+    by_file |= {each.writes[1]: each for each in plan.of("train")}
+    read = plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])
+    return [by_file[file] for file in read if not file.endswith("run.json")]
+
+
+def histories_of(jobs, plan, folder):
+    """Histories and records of trainings."""
+    found = []
+    for number, job in enumerate(jobs):
+        entry, regime = plan.runs.experiment(job.names["experiment"]), job.names["regime"]
+        first = ["backbone"] if plan.runs.pretrained(job.names["experiment"], regime) else []
+        phases = [*first, *plan.study.later_phases(regime, entry)]
+        exits = [[K] if phase == "backbone" else list(range(1, K + 1)) for phase in phases]
+        told = [(phase, 2, own) for phase, own in zip(phases, exits, strict=True)]
+        found += trained(folder / f"run{number}", told, settings=job.settings)
+    return found
 
 
 def columns(kind, name):
@@ -131,6 +147,10 @@ def columns(kind, name):
 def drawn(plan, kind, name, folder):
     """A table or figure of what its inputs would hold."""
     job, module = plan.job(kind.removesuffix("s"), name=name), components.module(kind, name)
+    if module.READS == "history":
+        paths, told = histories_of(read_by(plan, kind, name), plan, folder), dict(job.settings)
+        frame = frames.read(module, paths, told["experiments"], runs=told["runs"])
+        return getattr(module, kind.removesuffix("s"))(frame, told, **told["options"])
     found = [row for each in read_by(plan, kind, name) for row in rows_of(each, plan)]
     rows.write(folder / "rows.csv", found, columns(kind, name))
     frame, told = frames.read(module, [folder / "rows.csv"], job.settings["experiments"]), dict(job.settings)
@@ -214,6 +234,7 @@ def studies(draw):
                 "protocol": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
                 "overlay": [True, False],
+                "against": ["epochs", "flops"],
                 "best": [False, True],
                 "colours": [regime for base in bases for regime in made[base]["regimes"]],
             }
@@ -230,10 +251,12 @@ OPTIONS = {
     "table1": ("protocols", "criterion", "best"),
     "comparisons": ("protocols", "criterion"),
     "guarantees": (),
+    "training_cost": (),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
     "calibration": (),
+    "training_curves": ("against",),
     "fig3": ("colours",),
 }
 """Table or figure -> its options."""
@@ -253,8 +276,8 @@ def written(given):
     }
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
     for kind, names in (
-        ("tables", ("table1", "comparisons", "guarantees", "mode_connectivity")),
-        ("figures", ("budget_curves", "exit_distribution", "calibration", "fig3")),
+        ("tables", ("table1", "comparisons", "guarantees", "training_cost", "mode_connectivity")),
+        ("figures", ("budget_curves", "exit_distribution", "calibration", "training_curves", "fig3")),
     ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
     return raw
@@ -328,6 +351,15 @@ def check_guarantees(made, told, plan):
     assert "nan" not in made.markdown().lower()
 
 
+def check_cost(made, told, plan):
+    expected = set(lines_of(told, plan))
+    for part in ("phase", "end"):
+        own = made.data[made.data["part"] == part]
+        assert set(own[["experiment", "variant", "regime"]].itertuples(index=False, name=None)) == expected
+    assert len(made.sections) == 3
+    assert "nan" not in made.markdown().lower()
+
+
 def check_connectivity(made, told, plan):
     assert set(made.data["experiment"]) == {identity["experiment"] for identity in told["experiments"]}
     assert made.data["mean"].notna().all()
@@ -393,6 +425,13 @@ def check_calibration(made, told, plan):
     made.canvas.draw()
 
 
+def check_learned(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_title()]
+    assert len(panels) == len(list(lines_of(told, plan)))
+    assert all(len(axis.get_lines()) >= K for axis in panels)
+    made.canvas.draw()
+
+
 def check_planes(made, told, plan):
     assert len(made.subfigs) == len(told["experiments"])
     for part in made.subfigs:
@@ -408,10 +447,12 @@ CHECKS = {
     "table1": check_table1,
     "comparisons": check_comparisons,
     "guarantees": check_guarantees,
+    "training_cost": check_cost,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
     "calibration": check_calibration,
+    "training_curves": check_learned,
     "fig3": check_planes,
 }
 
@@ -539,8 +580,10 @@ def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_pa
     raw = written(PLAIN | ALL)
     raw[kind]["second"] = raw[kind][name] | {"kind": name}
     plan = load(raw)
-    paths = []
-    for job in read_by(plan, kind, "second"):
+    paths, jobs = [], read_by(plan, kind, "second")
+    if components.module(kind, name).READS == "history":
+        paths, jobs = histories_of(jobs, plan, tmp_path), []
+    for job in jobs:
         paths.append(tmp_path / f"{len(paths)}.csv")
         rows.write(paths[-1], rows_of(job, plan), columns(kind, name), job.whose)
     for each in (name, "second"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from manyexits.artefacts import histories
 from manyexits.files import made, rows
 from manyexits.files.reading import reading
 from manyexits.study import components
@@ -37,22 +38,26 @@ def read(
     drawn: list[dict[str, Any]],
     made_by: Sequence[str | None] = (),
     regimes: Sequence[str] = (),
+    runs: Sequence[dict[str, Any]] = (),
 ) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
     Args:
-        module: the table or figure. It READS `rows`, `comparisons`, `guarantees` or an analysis; of rows it may
-            name the METRICS and, by protocols, the POINTS of sweeps that it draws.
+        module: the table or figure. It READS `rows`, `comparisons`, `guarantees`, `history` or an analysis; of rows it
+            may name the METRICS and, by protocols, the POINTS of sweeps that it draws.
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
         made_by: digest of the settings that made each of the files, as far as that is known.
         regimes: that are drawn; empty: all that there are.
+        runs: experiment, variant, regime and seed of every history.
 
     Raises:
         ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
             repeats another, or is of an experiment or a regime that is not drawn.
     """
     option = getattr(module, "OPTION", "--inputs")
+    if module.READS == "history":
+        return histories.read(paths, runs, list(made_by) or [None] * len(paths))
     frame = (_rows if module.READS == "rows" else _other)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
         values = frame[column].dropna()

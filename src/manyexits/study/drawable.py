@@ -46,7 +46,7 @@ def check(runs: Runs, kind: str, name: str) -> None:
                 f"{kind}.{name}: it compares regimes, and {experiment} has {regimes[0]} alone; give it more, or"
                 " leave it out"
             )
-        if what not in ("rows", "comparisons", "guarantees"):
+        if what not in ("rows", "comparisons", "guarantees", "history"):
             _check_analysed(runs, f"{kind}.{name}", what, experiment)
 
 

@@ -167,14 +167,16 @@ class Runs:
         ]
 
     def read_by(self, kind: str, name: str) -> str:
-        """What a table or figure draws: `rows`, `comparisons`, `guarantees`, or the name of an
-        analysis.
+        """What a table or figure draws: `rows`, `comparisons`, `guarantees`, `history`, or the
+        name of an analysis.
 
         Raises:
             StudyError: when the study has no such analysis.
         """
         what = components.constant(kind, self.component(kind, name), "READS", None)
-        known(f"{kind}.{name}: READS", str(what), ["rows", "comparisons", "guarantees", *self.study.analyses])
+        known(
+            f"{kind}.{name}: READS", str(what), ["rows", "comparisons", "guarantees", "history", *self.study.analyses]
+        )
         return str(what)
 
     @cached_property

@@ -166,6 +166,15 @@ class DrawnSettings(Numbers):
     """Regime -> digest of all that makes a run one of the paper's."""
 
 
+class DrawnRunSettings(Numbers):
+    """A run whose history an artefact draws."""
+
+    experiment: str
+    variant: str
+    regime: str
+    seed: Seed
+
+
 class ArtefactSettings(OfFilesSettings):
     """A table or figure."""
 
@@ -178,6 +187,8 @@ class ArtefactSettings(OfFilesSettings):
     regimes: Distinct[str]
     protocols: Distinct[Protocol] = Field(default=["paper", "shared", "geometric"])
     options: dict[str, Any]
+    runs: list[DrawnRunSettings] = Field(default_factory=list)
+    """Whose histories are read, in the order of the files."""
 
     @model_validator(mode="after")
     def _taken(self) -> "ArtefactSettings":
