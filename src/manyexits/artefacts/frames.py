@@ -83,6 +83,7 @@ def _rows(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.D
 def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
     """Comparisons, or the rows of an analysis."""
     what = module.READS
+    names: tuple[str, ...]
     if what == "comparisons":
         columns, names, kind = list(rows.COMPARED), COMPARED_TEXT, "file of comparisons"
     elif what == "guarantees":

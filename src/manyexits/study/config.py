@@ -111,7 +111,7 @@ class Study(Strict):
                 f"{key}.variants: they are values of a sweep, and none is named; add 'sweep', or remove them"
             )
         swept = [self.experiments[experiment].vary.get(artefact.sweep, []) for experiment in artefact.experiments]
-        for variant in artefact.variants:
+        for variant in artefact.variants or ():
             known(f"{key}.variants", variant, [str(value) for values in swept for value in values])
 
     def check_experiment(self, key: str, experiment: Experiment) -> None:

@@ -27,8 +27,8 @@ def check(runs: Runs, kind: str, name: str) -> None:
         protocols = list(runs.study.protocols)
         one = options.get("protocol") or ("shared" if "shared" in protocols else protocols[0])
         for experiment in drawn:
-            shown = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
-            _check_cells(f"{kind}.{name}", [one], {shown})
+            read_under = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
+            _check_cells(f"{kind}.{name}", [one], {read_under})
     most = components.constant(kind, runs.component(kind, name), "MOST", None)
     component = runs.component(kind, name)
     for experiment in drawn:

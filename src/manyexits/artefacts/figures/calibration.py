@@ -79,14 +79,15 @@ def reliability(protocol: str) -> Callable[[Axes, pd.DataFrame, BoundaryNorm], N
 
     def draw(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
         axis.plot([0, 100], [0, 100], color="#999999", linewidth=0.8)
-        for exit_, bins in means.loc[[protocol] if protocol in means.index.get_level_values(0) else []].iterrows():
+        every = frames.records(means.reset_index())
+        for row in (each for each in every if each["protocol"] == protocol):
             points = [
-                (bins[f"bin{b}_confidence"], bins[f"bin{b}_accuracy"])
+                (row[f"bin{b}_confidence"], row[f"bin{b}_accuracy"])
                 for b in range(1, BINS + 1)
-                if bins.get(f"bin{b}_share", 0) >= LEAST
+                if row.get(f"bin{b}_share", 0) >= LEAST
             ]
             there = 100 * pd.DataFrame(points, columns=[0, 1], dtype=float)
-            colour = colormaps[SURFACE](scale(exit_[1]))
+            colour = colormaps[SURFACE](scale(row["exit"]))
             axis.plot(there[0], there[1], ".-", color=colour, markersize=3, linewidth=0.8)
         axis.set(xlim=(0, 100), ylim=(0, 100), xticks=[0, 50, 100], yticks=[0, 50, 100], xlabel="confidence (%)")
 
@@ -106,7 +107,7 @@ def errors(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
 
 def failures(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
     """How well confidence tells right from wrong, at every exit."""
-    own = means.loc[BEFORE, "failure_auroc"].dropna()
+    own = means["failure_auroc"].unstack("protocol")[BEFORE]
     axis.plot(own.index, 100 * own, "s-", color="black", markersize=3, linewidth=0.8)
     axis.set(ylim=(50, 100), xticks=own.index, xlabel="exit")
 

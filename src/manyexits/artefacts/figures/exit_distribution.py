@@ -87,10 +87,10 @@ def panel(axis: Axes, cells: pd.DataFrame) -> None:
         return
     # a budget that no threshold meets is an empty row
     shares = means["exit_share"].reindex(list(dict.fromkeys(cells.loc[cells["exit"].isna(), "budget"])))
-    right = means["exit_accuracy"].reindex_like(shares)
+    right = means["exit_accuracy"].reindex_like(shares).to_numpy(dtype=float)
     axis.imshow(shares.to_numpy(), cmap=SURFACE, norm=SCALE, aspect="auto")
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
-        accuracy = right.iat[row, column]
+        accuracy = right[row, column]
         if share > 0 and not np.isnan(accuracy):
             colour = "black" if share > DARK else "white"
             axis.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", fontsize=6, color=colour)

@@ -68,8 +68,9 @@ def spent(rows: pd.DataFrame, against: str) -> pd.Series:
 
 def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, scale: BoundaryNorm) -> None:
     """Scores of every exit under every seed, a line for each phase."""
-    for (_, _, exit_), own in rows.groupby(["seed", "place", "exit"], sort=False):
-        axis.plot(across[own.index], 100 * own["score"], color=colormaps[SURFACE](scale(exit_)), linewidth=0.7)
+    for _, own in rows.groupby(["seed", "place", "exit"], sort=False):
+        colour = colormaps[SURFACE](scale(own["exit"].iloc[0]))
+        axis.plot(across[own.index], 100 * own["score"], color=colour, linewidth=0.7)
     first = rows["seed"] == rows["seed"].iloc[0]
     for place in sorted(rows["place"].unique())[1:]:
         axis.axvline(across[first & (rows["place"] < place)].max(), color="#999999", linewidth=0.8)

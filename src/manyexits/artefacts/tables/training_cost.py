@@ -108,5 +108,6 @@ def exits(data: pd.DataFrame) -> pd.DataFrame:
             line | {f"exit {row['exit']:.0f}": percent(row["mean"], row["std"]) for row in frames.records(rows)}
         )
     lines = pd.DataFrame(found).fillna("–")
-    ordered = sorted((name for name in lines if name.startswith("exit ")), key=lambda name: int(name.split()[1]))
-    return lines[[*(name for name in lines if name not in ordered), *ordered]]
+    names = [str(name) for name in lines]
+    ordered = sorted((name for name in names if name.startswith("exit ")), key=lambda name: int(name.split()[1]))
+    return lines[[*(name for name in names if name not in ordered), *ordered]]
