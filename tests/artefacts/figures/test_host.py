@@ -30,7 +30,9 @@ def drawn(root, tmp_path_factory):
     """A function that draws a figure and a table of the committed records in a process with such an environment."""
     folder = tmp_path_factory.mktemp("host")
     plan = load(resolve.read([root / "config.yaml", root / "workflow/overlays/workstation.yaml"]))
-    inputs = sorted(map(str, (root / "docs/workstation/runs").glob("*/*/s*/rows.csv")))
+
+    def files(job, kind: str) -> list[str]:
+        return [str(root / "docs/workstation" / plan.below(file)) for file in job.reads.get(kind, [])]
 
     def draw(name: str) -> dict[str, bytes]:
         place = folder / name.replace(" ", "_")
@@ -41,8 +43,10 @@ def drawn(root, tmp_path_factory):
             key: value for key, value in os.environ.items() if not key.startswith(("MPL", "MATPLOTLIB", "LC_"))
         }
         for verb, what, suffix in (("figure", "budget_curves", "pdf"), ("table", "table1", "csv")):
-            settings = json.dumps(plan.job(verb, name=what).settings)
-            command = [sys.executable, "-m", "manyexits", verb, "--settings", settings, "--inputs", *inputs]
+            job = plan.job(verb, name=what)
+            command = [sys.executable, "-m", "manyexits", verb, "--settings", json.dumps(job.settings)]
+            command += ["--inputs", *files(job, "rows")]
+            command += ["--comparisons", *files(job, "comparisons")] if verb == "table" else []
             done = subprocess.run(
                 [*command, "--output", str(place / f"{what}.{suffix}")],
                 env=environment | HOSTS.get(name, {}) | changed,
