@@ -219,6 +219,22 @@ def test_every_barrier_is_that_of_the_analysis(screen, records):
         assert not std or f"{pair['value'].std():.{digits}f}" == std, (first, second)
 
 
+def test_points_of_the_lines_and_photographs_are_those_of_the_records(screen, records):
+    text = " ".join(screen.split())
+    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses").rglob("*.csv")])
+    points = frame.loc[frame["part"] == "line", "t"].nunique()
+    (probed,) = frame.loc[frame["metric"] == "barrier", "n"].unique()
+    assert f"({points} points of each line, {probed:.0f} photographs)" in text
+    splits = json.loads((records / f"data/{DATASET}/manifest.json").read_text())["n"]
+    assert f"on {sum(splits.values()):,} of Imagenette's" in text
+
+
+def test_the_share_of_the_training_cost_is_that_of_the_table(screen):
+    costs = {line[0]: float(line[2].split()[0]) for line in tables(screen)[0][1:]}
+    assert "which trained with two thirds of its FLOPs" in " ".join(screen.split())
+    assert costs["disjoint"] / costs["mixed"] == pytest.approx(2 / 3, abs=0.02)
+
+
 def test_every_pair_of_regimes_was_compared(compared, runs):
     regimes = dict.fromkeys(regime for regime, _ in runs)
     assert {key[:2] for key in compared} == set(combinations(regimes, 2))
