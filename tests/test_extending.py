@@ -49,7 +49,7 @@ def test_the_files_meet_the_projects_own_checks(extended):
 
 def test_their_study_runs_to_its_table_and_figure(extended):
     folder, run = extended
-    run("snakemake", "-c2", "sizes", "sizes-exact", "last", "--configfile", "mine.yaml", "--quiet", "all")
+    run("snakemake", "-c2", "sizes", "sizes-exact", "last", "card", "--configfile", "mine.yaml", "--quiet", "all")
     norms = pd.read_csv(folder / "results/mine/tables/sizes.csv").set_index("regime")["value"]
     assert list(norms.index) == ["disjoint", "joint", "mixed"]
     assert (norms > 0).all()

@@ -28,7 +28,7 @@ STUDY = yaml.safe_load(SMALL) | {
     # few images and little to compute, so that what is not refused is soon over
     "datasets": {"digits": {"source": "digits", "classes": 10, "pixels": 8, "test": 0.85}},
     "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8}},
-    "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons")},
+    "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons", "guarantees")},
 }
 FOLDERS = {"pretrain", "train"}
 """Verbs whose output is a folder."""
@@ -40,6 +40,7 @@ JOBS = {
     "predict": {"experiment": "small", "regime": "joint", "seed": 1},
     "calibrate": {"experiment": "small", "regime": "joint", "seed": 1},
     "evaluate": {"experiment": "small", "regime": "joint", "seed": 1},
+    "guarantee": {"experiment": "small", "regime": "joint", "seed": 1},
     "compare": {"experiment": "small"},
     "analyse": {"analysis": "mode_connectivity", "experiment": "small", "unit": "s1"},
     "table": {"name": "table1"},
@@ -66,6 +67,7 @@ def arguments(job: Job) -> list[str]:
         "evaluate": [
             *(word for name in ("predictions", "thresholds", "costs") for word in (f"--{name}", read.get(name)))
         ],
+        "guarantee": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
         "compare": ["--answers", *read.get("answers", [])],
         "analyse": [*data, "--weights", *read.get("models", [])],
         "table": ["--inputs", *read.get("rows", []), "--comparisons", *read.get("comparisons", [])],

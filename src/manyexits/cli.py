@@ -136,14 +136,17 @@ def predict(chosen: argparse.Namespace) -> None:
     made.check(chosen.weights, by, settings, "model")
     made.of(chosen.weights, by, manifest=manifest)
     model.to(used).eval()
-    views, by_split = Views(data, used), {}
+    views, by_split, found = Views(data, used), {}, {}
     for name, split in (("validation", data.validation), ("test", data.test)):
         _, _, outputs = measure.measure(model, views, split, collect=True)
         assert outputs is not None
-        by_split[name] = predict.predictions(outputs.numpy(), split.labels[split.indices], asked)
+        found[name] = outputs.numpy()
+        by_split[name] = predict.predictions(found[name], split.labels[split.indices], asked)
         if lost := predict.nan_samples(by_split[name]):
             what = "an answer or a certainty that is no number"
             print(f"{lost} of {len(split)} {name} samples have {what}", file=sys.stderr)
+    if asked.name == "classification":
+        predict.add_temperatures(by_split, found)
     predict.write(chosen.output, by_split, made.by(settings, manifest=manifest, model=chosen.weights))
 
 
@@ -190,26 +193,25 @@ def _count(chosen: argparse.Namespace) -> None:
 def calibrate(chosen: argparse.Namespace) -> None:
     """thresholds for every protocol, criterion and budget"""
     from manyexits.exits import calibrate, costs, criteria, predict, task
-    from manyexits.files import atomic, made
+    from manyexits.files import atomic, made, rows
 
     settings, counted = chosen.settings, costs.read(chosen.costs)
     asked, of_exits = task.of(settings["task"]), counted.of_exits
     scans = {name: criteria.named(name, asked, len(of_exits)) for name in settings["criteria"]}
-    by_split, by = predict.read(chosen.predictions, scans, asked, len(of_exits))
+    by_split, by = predict.read(chosen.predictions, scans, asked, len(of_exits), settings["protocols"])
     made.check(chosen.predictions, by, settings, "predictions")
     made.check(chosen.costs, counted.made, settings, "costs")
     made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
-    validation, test = (
-        {name: [predict.scored(by_split[split], scan, asked) for scan in own] for name, own in scans.items()}
-        for split in predict.SPLITS
-    )
     cells = []
     for protocol in settings["protocols"]:
-        for name, own in scans.items():
-            if protocol == "geometric" and name != "confidence":
-                continue  # MSDNet's protocol is defined for confidence alone
-            budgets = settings["budgets"]
-            cells += calibrate.choose(protocol, own, budgets, validation[name], test[name], of_exits, counted.backbone)
+        for own in (own for name, own in scans.items() if rows.defined(protocol, name)):
+            validation, test = (
+                [predict.scored(by_split[split], scan, asked) for scan in calibrate.read_under(protocol, own)]
+                for split in predict.SPLITS
+            )
+            fitted = by_split[predict.FITTED]["temperature"].tolist() if protocol == "temperature" else None
+            limits = (settings["budgets"], validation, test, of_exits, counted.backbone)
+            cells += calibrate.choose(protocol, own, *limits, fitted)
     inputs = {"predictions": chosen.predictions, "costs": chosen.costs}
     content = {"criteria": settings["criteria"], "cells": cells, "made": made.by(settings, **inputs).model_dump()}
     atomic.write_json(chosen.output, content)
@@ -226,9 +228,9 @@ def evaluate(chosen: argparse.Namespace) -> None:
     made.check(chosen.thresholds, chosen_cells.made, settings, "thresholds")
     made.of(chosen.thresholds, chosen_cells.made, predictions=chosen.predictions, costs=chosen.costs)
     scans = {name: criteria.named(name, asked, len(of_exits)) for name in chosen_cells.criteria}
-    by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits))
-    validation, test = (by_split[name] for name in predict.SPLITS)
     cells = thresholds.told(chosen_cells)
+    by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits), [cell["protocol"] for cell in cells])
+    validation, test = (by_split[name] for name in predict.SPLITS)
     left_at = evaluate.leaving(cells, asked, scans, test)
     found = evaluate.evaluate(cells, asked, scans, validation, test, left_at, of_exits, counted.backbone)
     by = made.by(settings, predictions=chosen.predictions, thresholds=chosen.thresholds)
@@ -236,6 +238,27 @@ def evaluate(chosen: argparse.Namespace) -> None:
     beside = chosen.output.with_name(ANSWERS)
     answers.write(beside, answers.Answers(test["label"], test["answer"], left_at), by)
     about = provenance.record(settings, by.inputs, chosen.output, beside)
+    atomic.write_json(chosen.output.with_suffix(".json"), about)
+
+
+def guarantee(chosen: argparse.Namespace) -> None:
+    """thresholds with a statistical guarantee, and what they come to on the test split"""
+    from manyexits.exits import costs, criteria, guarantee, predict, task
+    from manyexits.files import atomic, made, provenance, rows
+
+    settings, counted = chosen.settings, costs.read(chosen.costs)
+    asked, of_exits = task.of(settings["task"]), counted.of_exits
+    scan, *_ = criteria.named(settings["criterion"], asked, len(of_exits))
+    by_split, by = predict.read(chosen.predictions, {scan.name: [scan]}, asked, len(of_exits))
+    made.check(chosen.predictions, by, settings, "predictions")
+    made.check(chosen.costs, counted.made, settings, "costs")
+    made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
+    tolerated, delta = settings["tolerated"], settings["delta"]
+    found = guarantee.guarantee(asked, scan, by_split["validation"], by_split["test"], of_exits, tolerated, delta)
+    by_both = made.by(settings, predictions=chosen.predictions, costs=chosen.costs)
+    common = settings["identity"] | {"backbone_cost": counted.backbone}
+    rows.write(chosen.output, [common | row for row in found], rows.GUARANTEED, by_both.settings)
+    about = provenance.record(settings, by_both.inputs, chosen.output)
     atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
@@ -328,6 +351,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     count_flops: [SETTINGS, path("data"), OUTPUT],
     calibrate: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
+    guarantee: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
     analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
     table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, OUTPUT],

@@ -103,6 +103,38 @@ def test_a_cell_equals_a_loop_over_samples(seed, threshold):
     assert [row["exit"] for row in found if row["metric"] == "exit_share"] == [1, 2, 3]
 
 
+@quick
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.5, 0.8, 1.0]))
+def test_the_accuracy_of_an_exit_is_that_of_those_who_leave_there(seed, threshold):
+    made = split(seed, n=9)
+    left = [leave(row, threshold) for row in made["confidence"].tolist()]
+    found = rows_of(cell([threshold, threshold]), made)
+    for k in range(3):
+        here = [made["answer"][sample, k] for sample in range(9) if left[sample] == k]
+        (row,) = [row for row in found if row["metric"] == "exit_accuracy" and row["exit"] == k + 1]
+        assert row["n"] == len(here)
+        assert row["value"] == (pytest.approx(sum(here) / len(here)) if here else None)
+
+
+@quick
+@given(st.integers(0, 10**6))
+def test_failure_prediction_is_how_often_a_right_sample_is_surer_than_a_wrong_one(seed):
+    made = split(seed, n=12)
+    found = run(split(0), made)
+    for k in range(3):
+        sure = {
+            truth: [c for c, a in zip(made["confidence"][:, k], made["answer"][:, k], strict=True) if a == truth]
+            for truth in (0, 1)
+        }
+        pairs = [(r > w) + (r == w) / 2 for r in sure[1] for w in sure[0]]
+        (row,) = [
+            row
+            for row in found
+            if row["metric"] == "failure_auroc" and row["criterion"] == "confidence" and row["exit"] == k + 1
+        ]
+        assert row["value"] == (pytest.approx(sum(pairs) / len(pairs)) if pairs else None)
+
+
 def test_each_exit_uses_its_own_threshold_and_words_stand_for_nobody_and_everybody():
     made = arrays(np.array([[0.9, 0.9, 0.1], [0.5, 0.9, 0.1], [0.9, 0.2, 0.1]]), np.eye(3, dtype=bool))
     assert told(rows_of(cell(["nobody", 0.3]), made), "exit_share") == [0, 2 / 3, 1 / 3]
@@ -275,7 +307,8 @@ def test_limits_below_what_samples_without_certainty_cost_have_no_point():
 def test_every_row_fits_the_schema_and_tells_its_samples():
     found = run(split(0), split(1, n=30))
     assert rows.to_csv(found, rows.COLUMNS).count("\n") == len(found) + 1
-    assert {(row["split"], row["n"]) for row in found} == {("test", 30)}
+    assert {row["split"] for row in found} == {"test"}
+    assert {row["n"] for row in found if row["metric"] != "exit_accuracy"} == {30}
     assert [(row["value"], row["unit"]) for row in found if row["metric"] == "backbone_cost"] == [(5, "FLOPs")]
 
 
@@ -332,7 +365,7 @@ def test_scores_have_rows_of_every_metric_at_exits_cells_and_points():
     answers, labels = test["answer"], test["label"]
     for k in range(3):
         expected = {metric: SCORES.score(metric, answers[:, k], labels) for metric in SCORES.metrics}
-        of_exit = {r["metric"]: r["value"] for r in found if r.get("exit") == k + 1 and "protocol" not in r}
+        of_exit = {r["metric"]: r["value"] for r in found if r.get("exit") == k + 1 and "criterion" not in r}
         assert of_exit == expected
     of_cells = [r for r in found if "budget" in r and "threshold" not in r and "exit" not in r]
     assert [r["metric"] for r in of_cells] == list(SCORES.metrics) * 8  # 2 protocols, 3 budgets and Max

@@ -70,15 +70,16 @@ def test_a_head_fits_or_is_refused_whatever_the_shape_of_the_features(shape, dep
 
 def test_the_loss_is_the_plain_mean():
     loss = sdn.build(10).loss
-    assert loss(torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]]), (), Now(1, (1, 2, 3), (0.2, 0.5, 1.0))).item() == 4.0
-    assert loss(torch.tensor([[4.0]]), (), Now(1, (1,), (1.0,))).item() == 4.0
+    now = Now(1, (1, 2, 3), (0.2, 0.5, 1.0), 3)
+    assert loss(torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]]), (), now).item() == 4.0
+    assert loss(torch.tensor([[4.0]]), (), Now(1, (1,), (1.0,), 1)).item() == 4.0
 
 
 def test_pbee_weighs_each_loss_by_the_number_of_its_exit():
     losses = torch.tensor([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])  # means 2, 3, 7
     expected = {(1, 2, 3): (2 + 2 * 3 + 3 * 7) / 6, (2, 3): (2 * 3 + 3 * 7) / 5, (3,): 7.0}
     for exits, loss in expected.items():
-        now = Now(1, exits, tuple(0.1 * exit_ for exit_ in exits))
+        now = Now(1, exits, tuple(0.1 * exit_ for exit_ in exits), max(exits))
         found = pbee.loss(losses[:, [exit_ - 1 for exit_ in exits]], (), now)
         assert found.item() == pytest.approx(loss)
 

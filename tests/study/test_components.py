@@ -274,6 +274,7 @@ RIGHT = {
     "IMAGES": [None, 5],
     "OWN": [True, False],
     "PAIRS": [True, False],
+    "TEACHES": [True, False],
     "COLUMNS": [("x",), ("x", "y")],
     "TEXT": [("x",), ("x", "y")],
     "RELEASES": [("x",), ("x", "y")],

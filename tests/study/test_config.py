@@ -1,5 +1,7 @@
 """What is wrong in a configuration is said in one sentence that names the key and the remedy."""
 
+import json
+
 import pytest
 
 from manyexits.study import resolve
@@ -465,3 +467,62 @@ def test_what_no_artefact_draws_is_not_built(raw):
 def test_an_artefact_that_does_not_exist_lists_those_that_do(raw, stage, names):
     with pytest.raises(StudyError, match=r"there is no '.*'; valid names: "):
         load(raw).job(stage, **names)
+
+
+def test_an_alternation_has_one_recipe(raw):
+    raw["regimes"]["alternating"], raw["figures"] = ["backbone+heads"], {}
+    raw["recipes"]["other"] = raw["recipes"]["quick"] | {"lr": 0.1}
+    experiment = raw["experiments"]["small"]
+    experiment |= {"regimes": ["alternating"], "recipes": {"backbone": "quick", "heads": "other"}}
+    said = refused(raw)
+    assert "experiments.small.recipes: the phases that take turns in backbone+heads, of regime alternating" in said
+    assert "as in {alternating: RECIPE}" in said
+    experiment["recipes"]["alternating"] = "other"
+    settings = load(raw).settings("train", experiment="small", regime="alternating", seed=1)
+    (phase,) = json.loads(settings)["phases"]
+    assert (phase["phase"], phase["recipe"]["lr"]) == ("backbone+heads", 0.1)
+
+
+@pytest.mark.parametrize("phase", ["backbone+backbone", "heads+", "backbone+ensemble"])
+def test_what_is_no_alternation_is_refused_with_its_place(raw, phase):
+    raw["regimes"]["joint"] = [phase]
+    assert "regimes.joint" in refused(raw)
+
+
+def test_a_method_that_weighs_whole_batches_takes_them_in_one_pass(raw):
+    raw["methods"]["l2w"] = {"kind": "l2w"}
+    raw["experiments"]["small"]["method"] = "l2w"
+    assert load(raw)
+    raw["recipes"]["quick"] |= {
+        "per_device_batch": 32,
+        "origin": raw["recipes"]["quick"]["origin"] | {"per_device_batch": "O"},
+    }
+    assert (
+        "the method l2w weighs a whole batch at once, and here a step takes 2 passes; set per_device_batch to 64"
+        in (refused(raw))
+    )
+    del raw["recipes"]["quick"]["per_device_batch"], raw["recipes"]["quick"]["origin"]["per_device_batch"]
+    raw["recipes"]["quick"] |= {"precision": "fp16", "origin": raw["recipes"]["quick"]["origin"] | {"precision": "O"}}
+    assert "set precision to bf16" in refused(raw)
+
+
+def test_a_table_draws_some_values_of_a_sweep(raw):
+    raw["methods"] |= {"pbee": {"kind": "pbee"}, "ztw": {"kind": "ztw"}, "gpf": {"kind": "gpf"}}
+    experiment = raw["experiments"]["small"]
+    experiment |= {
+        "criteria": ["confidence", "patience"],
+        "vary": {"placement": ["first"], "method": ["pbee", "gpf", "ztw"]},
+    }
+    table = raw["tables"]["table1"]
+    table |= {"sweep": "method", "variants": ["gpf"]}
+    recipes = experiment["recipes"] | {"ensemble": "quick"}
+    experiment["recipes"] = recipes
+    plan = load(raw)
+    assert plan.runs.drawn("tables", "table1") == ["small", "small.gpf"]
+    assert set(plan.runs.shown) == {"small", "small.gpf"}  # nothing else is built
+    table["variants"] = ["gfp"]
+    assert refused(raw).startswith("tables.table1.variants: there is no 'gfp'; valid names: gpf, ")
+    table["variants"] = ["first"]  # of another sweep
+    assert "tables.table1.variants: there is no 'first'" in refused(raw)
+    del table["sweep"]
+    assert "tables.table1.variants: they are values of a sweep, and none is named" in refused(raw)

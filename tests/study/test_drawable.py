@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from trained import written as trained
 
 from manyexits.analysis import mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
 from manyexits.data.prepared import Prepared
-from manyexits.exits import calibrate, compare, criteria, evaluate, predict, task
+from manyexits.exits import calibrate, compare, criteria, evaluate, guarantee, predict, task
 from manyexits.exits.answers import Answers
 from manyexits.files import rows
 from manyexits.models.network import MultiExit
@@ -52,6 +53,8 @@ def predicted(classes, scores):
             labels = generator.uniform(*scores, N)
             outputs = labels[:, None, None] + generator.standard_normal((N, K, 1)) * np.linspace(3, 1, K)[:, None]
         found.append(predict.predictions(outputs.astype(np.float32), labels, told))
+        if scores is None:
+            found[-1]["tempered"] = found[-1]["confidence"] ** 2
     return told, *found
 
 
@@ -63,8 +66,9 @@ def evaluated(classes, scores, names, protocols, budgets):
     cells = []
     for protocol in protocols:
         for name, own in scans.items():
-            if protocol != "geometric" or name == "confidence":
-                scored = [[predict.scored(each, scan, told) for scan in own] for each in (validation, test)]
+            if rows.defined(protocol, name):
+                read = calibrate.read_under(protocol, own)
+                scored = [[predict.scored(each, scan, told) for scan in read] for each in (validation, test)]
                 cells += calibrate.choose(protocol, own, budgets, *scored, COSTS, BACKBONE)
     left_at = evaluate.leaving(cells, told, scans, test)
     found = evaluate.evaluate(cells, told, scans, validation, test, left_at, COSTS, BACKBONE)
@@ -98,6 +102,12 @@ def rows_of(job, plan):
     if job.stage == "evaluate":
         return [told["identity"] | row for row in answered(job, plan)[0]]
     identity = {key: told["identity"][key] for key in ("experiment", "variant")}
+    if job.stage == "guarantee":
+        labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
+        asked, validation, test = predicted(labels["classes"], None)
+        scan, *_ = criteria.named(told["criterion"], asked, K)
+        found = guarantee.guarantee(asked, scan, validation, test, COSTS, told["tolerated"], told["delta"])
+        return [told["identity"] | {"backbone_cost": BACKBONE} | row for row in found]
     if job.stage == "compare":
         runs = {(run["regime"], run["seed"]): answered(job, plan)[1] for run in told["runs"]}
         return [identity | row for row in compare.compare(runs, task.of(told["task"]))]
@@ -107,20 +117,40 @@ def rows_of(job, plan):
 
 
 def read_by(plan, kind, name, what="rows"):
-    """The jobs whose rows a table or figure reads, or the comparisons beside them."""
-    by_file = {each.writes[0]: each for each in plan.of("evaluate", "compare", "analyse")}
-    return [by_file[file] for file in plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])]
+    """The jobs whose rows a table or figure reads, or the comparisons beside them; of histories the trainings."""
+    by_file = {each.writes[0]: each for each in plan.of("evaluate", "guarantee", "compare", "analyse")}
+    by_file |= {each.writes[1]: each for each in plan.of("train")}
+    read = plan.job(kind.removesuffix("s"), name=name).reads.get(what, [])
+    return [by_file[file] for file in read if not file.endswith("run.json")]
+
+
+def histories_of(jobs, plan, folder):
+    """Histories and records of trainings."""
+    found = []
+    for number, job in enumerate(jobs):
+        entry, regime = plan.runs.experiment(job.names["experiment"]), job.names["regime"]
+        first = ["backbone"] if plan.runs.pretrained(job.names["experiment"], regime) else []
+        phases = [*first, *plan.study.later_phases(regime, entry)]
+        exits = [[K] if phase == "backbone" else list(range(1, K + 1)) for phase in phases]
+        told = [(phase, 2, own) for phase, own in zip(phases, exits, strict=True)]
+        found += trained(folder / f"run{number}", told, settings=job.settings)
+    return found
 
 
 def columns(kind, name):
     """Columns of those rows."""
     analysed = ("experiment", "variant", *mode_connectivity.COLUMNS)
-    return {"rows": rows.COLUMNS, "comparisons": rows.COMPARED}.get(components.module(kind, name).READS, analysed)
+    own = {"rows": rows.COLUMNS, "comparisons": rows.COMPARED, "guarantees": rows.GUARANTEED}
+    return own.get(components.module(kind, name).READS, analysed)
 
 
 def drawn(plan, kind, name, folder):
     """A table or figure of what its inputs would hold."""
     job, module = plan.job(kind.removesuffix("s"), name=name), components.module(kind, name)
+    if module.READS == "history":
+        paths, told = histories_of(read_by(plan, kind, name), plan, folder), dict(job.settings)
+        frame = frames.read(module, paths, told["experiments"], runs=told["runs"])
+        return getattr(module, kind.removesuffix("s"))(frame, told, **told["options"])
     found = [row for each in read_by(plan, kind, name) for row in rows_of(each, plan)]
     rows.write(folder / "rows.csv", found, columns(kind, name))
     frame, told = frames.read(module, [folder / "rows.csv"], job.settings["experiments"]), dict(job.settings)
@@ -147,7 +177,7 @@ REGIMES = {
     "i": ["all", "all", "all"],
 }
 CRITERIA = ["confidence", "entropy", "patience", "agreement"]
-PROTOCOLS = ["paper", "shared", "geometric"]
+PROTOCOLS = ["paper", "shared", "geometric", "temperature"]
 
 
 def some(values, least=1, most=None):
@@ -190,14 +220,21 @@ def studies(draw):
     there = [name for name in ("one", "two") if made[name]]
     for name, options in OPTIONS.items():
         if draw(st.booleans()):
-            bases = draw(some(there))
-            stated = {"experiments": draw(st.sampled_from([bases, "all"]))}
+            able = [
+                base for base in there if name not in ("calibration", "guarantees") or made[base]["dataset"] == "digits"
+            ]
+            if not able:
+                continue
+            bases = draw(some(able))
+            stated = {"experiments": draw(st.sampled_from([bases, "all"] if able == there else [bases]))}
             sweeps = [key for base in bases for key in made[base].get("vary", {})]
             stated |= {"sweep": draw(st.sampled_from(sweeps))} if sweeps and draw(st.booleans()) else {}
             seen = {
                 "protocols": made["protocols"],
+                "protocol": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
                 "overlay": [True, False],
+                "against": ["epochs", "flops"],
                 "best": [False, True],
                 "colours": [regime for base in bases for regime in made[base]["regimes"]],
             }
@@ -213,8 +250,13 @@ def studies(draw):
 OPTIONS = {
     "table1": ("protocols", "criterion", "best"),
     "comparisons": ("protocols", "criterion"),
+    "guarantees": (),
+    "training_cost": (),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
+    "exit_distribution": ("protocol", "criterion"),
+    "calibration": (),
+    "training_curves": ("against",),
     "fig3": ("colours",),
 }
 """Table or figure -> its options."""
@@ -234,8 +276,8 @@ def written(given):
     }
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
     for kind, names in (
-        ("tables", ("table1", "comparisons", "mode_connectivity")),
-        ("figures", ("budget_curves", "fig3")),
+        ("tables", ("table1", "comparisons", "guarantees", "training_cost", "mode_connectivity")),
+        ("figures", ("budget_curves", "exit_distribution", "calibration", "training_curves", "fig3")),
     ):
         raw[kind] = {name: given[name] for name in names if given.get(name)}
     return raw
@@ -279,10 +321,12 @@ def check_table1(made, told, plan):
     assert shown <= expected
     for experiment, variant, _ in expected - shown:
         name = frames.label({"experiment": experiment, "variant": variant})
-        assert f"{name} is not under protocol geometric, which is defined for confidence alone" in made.notes
+        asked = told["options"].get("protocols") or plan.study.protocols
+        for protocol in {"geometric", "temperature"} & set(asked):
+            assert f"{name} is not under protocol {protocol}, which is defined for confidence alone" in made.notes
     assert len(made.sections) == 2 * made.data["protocol"].nunique()
     asked = set(told["options"].get("protocols") or made.data["protocol"])
-    assert asked - {"geometric"} <= set(made.data["protocol"]) <= asked
+    assert asked - {"geometric", "temperature"} <= set(made.data["protocol"]) <= asked
     assert set(made.data["budget"]) == {*map(str, plan.study.budgets), "max"}
     assert made.data.loc[made.data["budget"] == "max", "mean"].notna().all()
     assert "nan" not in made.markdown().lower()
@@ -295,6 +339,24 @@ def check_comparisons(made, told, plan):
         assert shown <= expected
     assert len(made.sections) == len(made.data[["protocol", "metric"]].drop_duplicates())
     assert made.data[["difference", "low", "high", "p"]].notna().all(axis=None)
+    assert "nan" not in made.markdown().lower()
+
+
+def check_guarantees(made, told, plan):
+    shown = set(made.data[["experiment", "variant", "regime"]].itertuples(index=False, name=None))
+    assert shown == set(lines_of(told, plan))
+    assert len(made.data) == len(shown) * 2 * 3 * 4  # losses, procedures, tolerated risks
+    assert len(made.sections) == 4
+    assert made.data[["risk", "accuracy", "cost", "early"]].notna().all(axis=None)
+    assert "nan" not in made.markdown().lower()
+
+
+def check_cost(made, told, plan):
+    expected = set(lines_of(told, plan))
+    for part in ("phase", "end"):
+        own = made.data[made.data["part"] == part]
+        assert set(own[["experiment", "variant", "regime"]].itertuples(index=False, name=None)) == expected
+    assert len(made.sections) == 3
     assert "nan" not in made.markdown().lower()
 
 
@@ -337,6 +399,39 @@ LOOK = {
 """What tells the keys of a legend apart."""
 
 
+def check_distribution(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_title()]
+    expected = list(lines_of(told, plan))
+    assert len(panels) == len(expected)
+    for axis, (experiment, variant, regime) in zip(panels, expected, strict=True):
+        name = frames.label({"experiment": experiment, "variant": variant})
+        assert axis.get_title().startswith(f"{name}, {regime}\noracle ")
+        for image in axis.get_images():
+            shares = image.get_array()
+            assert shares.shape == (len(plan.study.budgets) + 1, K)
+            empty = np.isnan(shares).all(1)
+            assert np.allclose(shares[~empty].sum(1), 1)
+    made.canvas.draw()
+
+
+def check_calibration(made, told, plan):
+    titled = [axis.get_title() for axis in made.axes if axis.get_title()]
+    assert len(titled) == len(list(lines_of(told, plan)))
+    of_exits = [axis for axis in made.axes if axis.get_xlabel() == "exit" and axis.get_visible() and axis.get_lines()]
+    assert len(of_exits) == 2 * len(titled)
+    marked = [line for axis in of_exits for line in axis.get_lines() if line.get_marker() in ("o", "s")]
+    assert len(marked) == 3 * len(titled)
+    assert all(len(line.get_xdata()) == K for line in marked)
+    made.canvas.draw()
+
+
+def check_learned(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_title()]
+    assert len(panels) == len(list(lines_of(told, plan)))
+    assert all(len(axis.get_lines()) >= K for axis in panels)
+    made.canvas.draw()
+
+
 def check_planes(made, told, plan):
     assert len(made.subfigs) == len(told["experiments"])
     for part in made.subfigs:
@@ -351,8 +446,13 @@ def check_planes(made, told, plan):
 CHECKS = {
     "table1": check_table1,
     "comparisons": check_comparisons,
+    "guarantees": check_guarantees,
+    "training_cost": check_cost,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
+    "exit_distribution": check_distribution,
+    "calibration": check_calibration,
+    "training_curves": check_learned,
     "fig3": check_planes,
 }
 
@@ -407,6 +507,7 @@ def one(**stated):
         {"protocols": ["geometric", "paper"]},
         one(criteria=["entropy"]),
         one(criteria=["patience"]),
+        {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
         one(criteria=["entropy", "confidence"]),
         one(regimes=["disjoint"], seeds=[1, 2]) | {"comparisons": None},
         one(regimes=["joint", "mixed"], seeds=[1]),
@@ -427,7 +528,8 @@ def test_odd_studies_are_drawn_whole(change, tmp_path):
 SAID = {
     "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
     | {"comparisons": None},
-    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores"),
+    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores")
+    | {"calibration": None, "guarantees": None},
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
     | {"fig3": None, "comparisons": None},
@@ -435,11 +537,19 @@ SAID = {
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
         criteria=["entropy"]
     )
-    | {"protocols": ["geometric"], "comparisons": None},
+    | {"protocols": ["geometric"], "comparisons": None, "exit_distribution": None},
     "tables.table1.protocols: there is no 'shared'; valid names: ": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
     },
+    "figures.exit_distribution.protocol: there is no 'geometric'; valid names: paper": {
+        "protocols": ["paper"],
+        "exit_distribution": ALL["exit_distribution"] | {"protocol": "geometric"},
+    },
+    "figures.exit_distribution: the protocol temperature is defined for confidence": one(criteria=["entropy"])
+    | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
+    "figures.calibration: calibration is not defined for regression": one(dataset="scores")
+    | {"fig3": None, "mode_connectivity": None, "guarantees": None},
     "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
         "table1": ALL["table1"] | {"protocols": ["geometric"], "criterion": "patience"},
@@ -470,8 +580,10 @@ def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_pa
     raw = written(PLAIN | ALL)
     raw[kind]["second"] = raw[kind][name] | {"kind": name}
     plan = load(raw)
-    paths = []
-    for job in read_by(plan, kind, "second"):
+    paths, jobs = [], read_by(plan, kind, "second")
+    if components.module(kind, name).READS == "history":
+        paths, jobs = histories_of(jobs, plan, tmp_path), []
+    for job in jobs:
         paths.append(tmp_path / f"{len(paths)}.csv")
         rows.write(paths[-1], rows_of(job, plan), columns(kind, name), job.whose)
     for each in (name, "second"):

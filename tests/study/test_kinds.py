@@ -57,7 +57,10 @@ def test_its_options_are_those_of_the_kind(two):
         ({"kind": "tabel1"}, "tables.second: there is no 'tabel1' among the tables; valid names: table1"),
         ({"kind": "fig3"}, "tables.second: there is no 'fig3' among the tables; valid names: "),
         ({"protocol": ["paper"]}, "tables.second: unknown key 'protocol'; valid keys: protocols"),
-        ({"protocols": ["own"]}, "tables.second.protocols.0: Input should be 'shared', 'paper' or 'geometric'"),
+        (
+            {"protocols": ["own"]},
+            "tables.second.protocols.0: Input should be 'shared', 'paper', 'geometric' or 'temperature'",
+        ),
     ],
 )
 def test_what_its_kind_does_not_know_is_refused(two, stated, said):

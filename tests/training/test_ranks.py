@@ -56,7 +56,7 @@ def check_only_what_learns_is_joined_and_all_of_it_can_be_undone(rank: int, fold
     model[5].eval()
     before = {**model.state_dict(keep_vars=True)}
     part = ranks.join_norms(model, CPU)
-    assert (type(model[1]), type(model[5])) == (ranks.JoinedOnCpu, nn.BatchNorm1d)
+    assert (type(model[1]), type(model[5])) == (ranks.Joined, nn.BatchNorm1d)
     assert all(before[name] is value for name, value in model.state_dict(keep_vars=True).items())
     part()
     assert (type(model[1]), type(model[5])) == (nn.BatchNorm2d, nn.BatchNorm1d)
@@ -79,13 +79,13 @@ def check_what_goes_wrong_in_the_first_rank_goes_wrong_in_all(rank: int, folder:
     ranks.first(lambda: None)
 
 
-def fit(settings: dict, data: Path, folder: Path) -> nn.Module:
-    """A training whose heads drop out, in as many ranks as there are."""
+def fit(settings: dict, data: Path, folder: Path, dropout: float = 0.5) -> nn.Module:
+    """A training whose heads may drop out, in as many ranks as there are."""
     from accelerate import Accelerator
 
     read = dataset.read(data)
     model = build.network(settings["network"], blanks(read), seed=1)
-    model.heads["1"] = nn.Sequential(nn.Dropout(0.5), model.heads["1"])
+    model.heads["1"] = nn.Sequential(nn.Dropout(dropout), model.heads["1"])
     accelerator = Accelerator(cpu=True)
     costs = count_network(build.network(settings["network"], blanks(read), seed=1), blanks(read))
     upkeep = train.Upkeep(Checkpoints(folder), 60.0, lambda: False, Console(quiet=True))
@@ -102,6 +102,19 @@ def check_two_ranks_drop_what_one_process_does_in_two_passes(rank: int, folder: 
     model = fit(settings_of("heads", devices=2, **DROPOUT), folder / "prepared", folder / "two")
     if rank == 0:
         torch.save(model.state_dict(), folder / "dropout.pt")
+
+
+def taught(devices: int) -> dict:
+    """A training beside which a weight network learns, whose weights are 1 in the mean of the whole batch."""
+    settings = settings_of("all", devices=devices, epochs=2, optimizer="sgd", lr=0.1, clip=0.5)
+    settings["network"]["method"] = {"kind": "l2w", "centred": "batch"}
+    return settings
+
+
+def check_a_weight_network_learns_from_all_ranks(rank: int, folder: Path) -> None:
+    model = fit(taught(2), folder / "prepared", folder / "taught", dropout=0.0)
+    if rank == 0:
+        torch.save(model.state_dict(), folder / "taught.pt")
 
 
 def check_a_loss_that_is_no_number_in_one_rank_stops_all(rank: int, folder: Path) -> None:
@@ -149,6 +162,20 @@ def test_dropout_is_that_of_one_process_in_two_passes(checked, prepared, tmp_pat
     for name, value in one.items():
         assert (value - two[name]).abs().max() < 1e-6, name
     other = fit(settings_of("heads", **DROPOUT), prepared, tmp_path).state_dict()  # in one pass: other draws
+    assert any((value - two[name]).abs().max() > 1e-3 for name, value in other.items())
+
+
+def test_a_weight_network_learns_as_in_one_process(checked, prepared, tmp_path):
+    two = torch.load(checked / "taught.pt", weights_only=True)
+    one, other = (
+        fit(told, prepared, tmp_path / name, dropout=0.0).state_dict()
+        for name, told in (
+            ("one", taught(1)),
+            ("plain", settings_of("all", epochs=2, optimizer="sgd", lr=0.1, clip=0.5)),
+        )
+    )
+    for name, value in one.items():
+        assert (value - two[name]).abs().max() < 1e-4, name
     assert any((value - two[name]).abs().max() > 1e-3 for name, value in other.items())
 
 

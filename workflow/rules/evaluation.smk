@@ -77,6 +77,31 @@ rule evaluate:
         " --thresholds {input.thresholds:q} --costs {input.costs:q} --output {output.rows:q} 2> {log:q}"
 
 
+rule guarantee:
+    input:
+        unpack(STUDY.reads("guarantee")),
+    output:
+        guarantees=f"{STUDY.run}/guarantees.csv",
+        record=f"{STUDY.run}/guarantees.json",
+    log:
+        f"{STUDY.output}/logs/guarantee/{{experiment}}/{{regime}}/s{{seed}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/guarantee/{{experiment}}/{{regime}}/s{{seed}}.tsv"
+    group:
+        "numbers"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("guarantee"),
+    message:
+        "Thresholds with a guarantee of {wildcards.experiment}, {wildcards.regime}, seed {wildcards.seed}"
+    shell:
+        "manyexits guarantee --settings {params.settings:q} --predictions {input.predictions:q} --costs {input.costs:q}"
+        " --output {output.guarantees:q} 2> {log:q}"
+
+
 rule compare:
     input:
         unpack(STUDY.reads("compare")),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from manyexits.artefacts import histories
 from manyexits.files import made, rows
 from manyexits.files.reading import reading
 from manyexits.study import components
@@ -16,6 +17,8 @@ NAMES = ("experiment", "variant")
 """Columns that tell experiments apart."""
 COMPARED_TEXT = ("protocol", "criterion", "budget", "metric", "first", "second")
 """Columns of comparisons that hold text."""
+GUARANTEED_TEXT = (*rows.IDENTITY[:-1], "criterion", "loss", "procedure", "threshold")
+"""Columns of guarantees that hold text."""
 WHOLE = ("exit", "n", "seed", "second_seed", "seeds")
 """Columns of whole numbers."""
 REGIMES = ("regime", "first", "second")
@@ -35,22 +38,26 @@ def read(
     drawn: list[dict[str, Any]],
     made_by: Sequence[str | None] = (),
     regimes: Sequence[str] = (),
+    runs: Sequence[dict[str, Any]] = (),
 ) -> pd.DataFrame:
     """The files that a table or figure declares to read, as one frame.
 
     Args:
-        module: the table or figure. It READS `rows`, `comparisons` or an analysis; of rows it may name the METRICS and,
-            by protocols, the POINTS of sweeps that it draws.
+        module: the table or figure. It READS `rows`, `comparisons`, `guarantees`, `history` or an analysis; of rows it
+            may name the METRICS and, by protocols, the POINTS of sweeps that it draws.
         paths: of the files.
         drawn: the experiments (identities) that the table or figure shows.
         made_by: digest of the settings that made each of the files, as far as that is known.
         regimes: that are drawn; empty: all that there are.
+        runs: experiment, variant, regime and seed of every history.
 
     Raises:
         ValueError: when a file is damaged, has other columns than this version writes, was made by other settings,
             repeats another, or is of an experiment or a regime that is not drawn.
     """
     option = getattr(module, "OPTION", "--inputs")
+    if module.READS == "history":
+        return histories.read(paths, runs, list(made_by) or [None] * len(paths))
     frame = (_rows if module.READS == "rows" else _other)(module, paths, made_by)
     for column in frame.columns.intersection(list(WHOLE)):
         values = frame[column].dropna()
@@ -76,8 +83,11 @@ def _rows(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.D
 def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
     """Comparisons, or the rows of an analysis."""
     what = module.READS
+    names: tuple[str, ...]
     if what == "comparisons":
         columns, names, kind = list(rows.COMPARED), COMPARED_TEXT, "file of comparisons"
+    elif what == "guarantees":
+        columns, names, kind = list(rows.GUARANTEED), GUARANTEED_TEXT, "file of guarantees"
     else:
         columns = [*NAMES, *components.constant("analysis", what, "COLUMNS", ())]
         names, kind = components.constant("analysis", what, "TEXT", ()), "file of an analysis"
@@ -138,6 +148,12 @@ def label(identity: dict[str, Any]) -> str:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def seeds(frame: pd.DataFrame) -> str:
+    """How many seeds the means of some rows are over."""
+    count = frame["seed"].nunique()
+    return f"{count} seeds" if count > 1 else "one seed"
 
 
 def of(frame: pd.DataFrame, identity: dict[str, Any]) -> pd.DataFrame:

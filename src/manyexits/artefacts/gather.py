@@ -30,7 +30,7 @@ def gather(plan: Plan, into: Path) -> tuple[list[str], list[str]]:
     finished: list[str] = []
     unfinished: list[str] = []
     single = [Path(job.record) for job in plan.of("count_flops")]
-    single += [Path(file) for job in plan.of("compare", "analyse") for file in job.writes]
+    single += [Path(file) for job in plan.of("guarantee", "compare", "analyse") for file in job.writes]
     for job in plan.of("pretrain", "train"):
         record = Path(job.record)
         kept = [record.with_name(name) for name in (KEPT_RUN if job.stage == "train" else KEPT_PHASE_1)]

@@ -61,8 +61,16 @@ class Feed:
 
     def epoch(self, epoch: int, begin: int = 0) -> Iterator[list[Part]]:
         """This process's slices of the effective batches of an epoch, from a step on; images are read ahead."""
+        return self._parts(epoch, range(begin, self.steps))
+
+    def at(self, epoch: int, step: int) -> list[Part]:
+        """This process's slices of one effective batch, drawn again."""
+        return next(self._parts(epoch, range(step, step + 1)))
+
+    def _parts(self, epoch: int, steps: range) -> Iterator[list[Part]]:
+        """This process's slices of the effective batches of some steps."""
         order = self._order(epoch)
-        drawn, again = itertools.tee(self._draw(order, epoch, step) for step in range(begin, self.steps))
+        drawn, again = itertools.tee(self._draw(order, epoch, step) for step in steps)
         wanted = (draws.request(self._positions(number)) for draws in drawn for number in self.slices)
         batches = self.split.read(wanted) if self.features is None else None
         for draws in again:

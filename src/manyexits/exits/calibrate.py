@@ -5,7 +5,7 @@ answer is right, or its negative squared error. N samples, K exits.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from manyexits.exits.criteria import Criterion
 from manyexits.exits.policies import exit_index, told
+from manyexits.exits.temperature import TEMPERED
 
 Certain = Float[np.ndarray, "n k"]
 Gain = Float[np.ndarray, "n k"]
@@ -21,6 +22,11 @@ ExitCosts = Int[np.ndarray, " k"]
 Choices = Sequence[tuple[int, float | Float[np.ndarray, " j"]] | None]
 """For each limit the index of the scan, and one threshold or one for each early exit, on the scale of certainty;
 None where nothing fits."""
+
+
+def read_under(protocol: str, scans: Sequence[Criterion]) -> list[Criterion]:
+    """Scans as a protocol reads them: under `temperature` confidences at the exits' temperatures."""
+    return [replace(scan, kept=TEMPERED) if protocol == "temperature" else scan for scan in scans]
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def choose(
     test: Sequence[Scored],
     costs: ExitCosts,
     backbone: int,
+    temperatures: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """The cells of one protocol and criterion: for each budget, and for Max, thresholds in the criterion's own units.
 
@@ -116,16 +123,19 @@ def choose(
     as is every one below the first exit's cost: its thresholds are None.
 
     Args:
-        protocol: `paper`, `shared` or `geometric`.
+        protocol: `paper`, `shared`, `geometric` or `temperature`.
         scans: of one criterion.
         budgets: fractions of `backbone`.
         validation, test: predictions under each scan.
         costs: C_1..C_K in FLOPs.
         backbone: cost of the backbone with its own classifier in FLOPs: budget 100 %.
+        temperatures: of the exits, under `temperature`.
     """
     scored = test if protocol == "paper" else validation
     limits = [*(budget * backbone for budget in budgets), np.inf]
-    choices = {"paper": _paper, "shared": shared, "geometric": _geometric}[protocol](scans, scored, costs, limits)
+    choices = {"paper": _paper, "shared": shared, "geometric": _geometric, "temperature": shared}[protocol](
+        scans, scored, costs, limits
+    )
     cells = []
     for budget, choice in zip([*budgets, "max"], choices, strict=True):
         cell: dict[str, Any] = {
@@ -140,6 +150,7 @@ def choose(
             scan = scans[choice[0]]
             cell["thresholds"] = told(np.broadcast_to(choice[1], len(costs) - 1), scan.sign)
             cell |= {} if scan.patience is None else {"patience": scan.patience}
+            cell |= {} if temperatures is None else {"temperatures": list(temperatures)}
         cells.append(cell)
     return cells
 

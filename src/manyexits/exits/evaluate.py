@@ -7,16 +7,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from manyexits.exits.answers import Cell, Left
-from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, shared, sweep
+from manyexits.exits.calibrate import Scored, Sweep, outcome, paper_thresholds, read_under, shared, sweep
 from manyexits.exits.criteria import Criterion
 from manyexits.exits.policies import exit_index, understood
 from manyexits.exits.predict import Arrays, scored
 from manyexits.exits.task import Task
+from manyexits.exits.temperature import TEMPERED
+from manyexits.files.rows import BINS
 
 SHARED_POINTS = 101
 """Evenly spaced costs of the `shared` protocol's sweep."""
-BINS = 15
-"""Bins of the reliability diagram (Guo et al., 2017)."""
 RESAMPLES = 10_000
 """Bootstrap resamples behind an interval."""
 UNITS = {"mse": {"unit": "squared score"}}
@@ -29,14 +29,13 @@ def leaving(
     cells: list[dict[str, Any]], task: Task, scans: Mapping[str, Sequence[Criterion]], test: Arrays
 ) -> dict[Cell, Int[np.ndarray, " n"]]:
     """The exit (from 1) with which each test sample leaves, in every cell that some threshold meets."""
-    certain = {name: [scored(test, scan, task).certain for scan in own] for name, own in scans.items()}
     found = {}
     for cell in cells:
         if cell["thresholds"] is not None:
-            own = scans[cell["criterion"]]
+            own = read_under(cell["protocol"], scans[cell["criterion"]])
             which = [scan.patience for scan in own].index(cell.get("patience", own[0].patience))
             thresholds = understood(cell["thresholds"], own[which].sign)
-            found[key(cell)] = exit_index(certain[cell["criterion"]][which], thresholds, cell["inclusive"])
+            found[key(cell)] = exit_index(scored(test, own[which], task).certain, thresholds, cell["inclusive"])
     return found
 
 
@@ -68,7 +67,12 @@ def evaluate(
     """
     rows: Rows = [{"metric": "backbone_cost", "value": backbone, "unit": "FLOPs"}]
     rows += exits(task, test, costs)
+    if TEMPERED in test:
+        right = task.right(test["answer"], test["label"])
+        after = [row for k in range(len(costs)) for row in reliability(right[:, k], test[TEMPERED][:, k], k + 1)]
+        rows += [{**row, "protocol": "temperature"} for row in after]
     found = {name: [scored(test, scan, task) for scan in own] for name, own in scans.items()}
+    rows += failure(task, found, test)
     for cell in cells:
         rows += cell_rows(cell, task, left_at.get(key(cell)), test, costs)
     for name, own in scans.items():
@@ -132,6 +136,26 @@ def reliability(right: Bool[np.ndarray, " n"], confidence: Float[np.ndarray, " n
     return [{"exit": exit_, "metric": "ece", "value": error if known.any() else None}, *rows]
 
 
+def failure(task: Task, found: Mapping[str, Sequence[Scored]], test: Arrays) -> Rows:
+    """Failure prediction: how well certainty tells right answers from wrong ones, by exit and criterion.
+
+    The area under the ROC curve, by ranks, ties counting one half; of criteria with several scans the first counts.
+    """
+    from scipy.stats import rankdata
+
+    right = task.right(test["answer"], test["label"])
+    rows: Rows = []
+    for name, scans in found.items():
+        certain = np.nan_to_num(scans[0].certain, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        for k in range(right.shape[1]):
+            positive = right[:, k]
+            n, m = int(positive.sum()), int((~positive).sum())
+            above = rankdata(certain[:, k])[positive].sum() - n * (n + 1) / 2
+            value = float(above / (n * m)) if n and m else None
+            rows.append({"criterion": name, "exit": k + 1, "metric": "failure_auroc", "value": value})
+    return rows
+
+
 def interval(accuracy: float, n: int, label: str) -> dict[str, float]:
     """95 % percentile bootstrap interval of an accuracy.
 
@@ -157,8 +181,13 @@ def cell_rows(
         return [{**common, "metric": metric} for metric in task.metrics]
     cost = float(costs[left_at - 1].sum() / len(left_at))
     rows = measured(task, left(test, left_at), test["label"], {**common, "cost": cost}, f"{common}")
-    shares = np.bincount(left_at, minlength=len(costs) + 1)[1:] / len(left_at)
-    return rows + [{**common, "exit": k + 1, "metric": "exit_share", "value": float(s)} for k, s in enumerate(shares)]
+    right = task.right(left(test, left_at)[:, None], test["label"])[:, 0]
+    for exit_ in range(1, len(costs) + 1):
+        here = left_at == exit_
+        own = {**common, "exit": exit_, "n": int(here.sum())}
+        rows.append({**own, "metric": "exit_share", "value": float(here.mean()), "n": len(left_at)})
+        rows.append({**own, "metric": "exit_accuracy", "value": float(right[here].mean()) if here.any() else None})
+    return rows
 
 
 def left(arrays: Arrays, left_at: Int[np.ndarray, " n"]) -> np.ndarray:

@@ -27,6 +27,8 @@ class Policy:
     """Agreement's P."""
     task: Task | None = None
     """None: classification, into as many classes as there are outputs."""
+    temperatures: tuple[float, ...] | None = None
+    """Of the exits, by which their outputs are divided; None: 1."""
 
     @classmethod
     def of(cls, cell: Mapping[str, Any], task: Task) -> "Policy":
@@ -40,7 +42,10 @@ class Policy:
         name, patience = cell["criterion"], cell.get("patience")
         sign = criteria.one(name, task, len(cell["thresholds"]) + 1, patience).sign
         thresholds = tuple((sign * understood(cell["thresholds"], sign)).tolist())
-        return cls(name, thresholds, cell["inclusive"], patience, task)
+        temperatures = cell.get("temperatures")
+        return cls(
+            name, thresholds, cell["inclusive"], patience, task, None if temperatures is None else tuple(temperatures)
+        )
 
     def leaves(
         self, exit_: int, outputs: Float[np.ndarray, "b o"], carry: Carry = ()
@@ -57,6 +62,8 @@ class Policy:
         """
         task = self.task or Task("classification", outputs.shape[1])
         scan = criteria.one(self.criterion, task, len(self.thresholds) + 1, self.patience)
+        if self.temperatures is not None:
+            outputs = outputs / np.float32(self.temperatures[exit_ - 1]).astype(outputs.dtype)
         certain, carry = scan.at(scan.keep(outputs), carry)
         threshold = np.float64(scan.sign * self.thresholds[exit_ - 1])  # compared in float64, as stored arrays are
         return certain >= threshold if self.inclusive else certain > threshold, carry

@@ -1,9 +1,9 @@
 """thresholds.json: the cells that calibration chose, as evaluation reads them."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from manyexits.files.made import Made
 from manyexits.files.reading import json_as
@@ -12,13 +12,14 @@ from manyexits.files.reading import json_as
 class Cell(BaseModel):
     """One protocol, criterion and budget; see `calibrate.choose`."""
 
-    protocol: Literal["paper", "shared", "geometric"]
+    protocol: Literal["paper", "shared", "geometric", "temperature"]
     criterion: str
     budget: float | Literal["max"]
     chosen_on: Literal["validation", "test"]
     inclusive: bool
     thresholds: list[float | Literal["nobody", "everybody"]] | None
     patience: int | None = None
+    temperatures: list[Annotated[float, Field(gt=0)]] | None = None
 
 
 class Thresholds(BaseModel):

@@ -32,6 +32,17 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+BINS = 15
+"""Bins of the reliability diagram (Guo et al., 2017); each has three metrics, as `bin3_share`."""
+FOR_CONFIDENCE = ("geometric", "temperature")
+"""Protocols that are defined for the criterion confidence alone."""
+
+
+def defined(protocol: str, criterion: str) -> bool:
+    """Whether a protocol chooses thresholds of a criterion."""
+    return protocol not in FOR_CONFIDENCE or criterion == "confidence"
+
+
 COMPARED = (
     "experiment",
     "variant",
@@ -50,6 +61,27 @@ COMPARED = (
 )
 """Of what `compare` writes. first, second: regimes. difference: the first's mean minus the second's, a fraction or in
 the unit of the metric; low, high: its 95 % interval; p: two-sided. n: samples."""
+
+GUARANTEED = (
+    *IDENTITY,
+    "criterion",
+    "loss",
+    "procedure",
+    "epsilon",
+    "delta",
+    "threshold",
+    "chosen_on",
+    "risk",
+    "accuracy",
+    "early",
+    "cost",
+    "backbone_cost",
+    "n",
+)
+"""Of what `guarantee` writes. loss: what is guaranteed; epsilon: its tolerated risk; delta: probability with which it
+may be missed, empty for a guarantee in expectation. threshold: in the criterion's units, or a word; chosen_on:
+validation samples. risk, accuracy: fractions on test; early: share that leaves before the last exit; cost: mean FLOPs
+of a sample, backbone_cost the backbone's; n: test samples."""
 
 MADE_BY = "made_by"
 """Last column of what a stage writes: the digest of its settings, the same in every row. Files of earlier versions, and
@@ -152,9 +184,9 @@ def read(paths: list[Path], wanted: Wanted = Wanted(), made_by: Sequence[str | N
                 raise ValueError(f"{files[run]} and {path} hold rows of one run, which would count twice; name one")
             files[run] = path
         if wanted.metrics is not None:
-            table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics)))
+            table = table.filter(pc.is_in(table["metric"], pa.array(wanted.metrics, pa.string())))
         if wanted.points is not None:
-            swept = pc.is_in(table["protocol"], pa.array(wanted.points))
+            swept = pc.is_in(table["protocol"], pa.array(wanted.points, pa.string()))
             table = table.filter(pc.or_(pc.is_null(table["threshold"]), swept))
         read.append(table)
         if len(read) == AT_ONCE or path == paths[-1]:

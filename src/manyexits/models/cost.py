@@ -203,11 +203,25 @@ class Costs:
         A backward pass costs twice the forward pass of the part that learns; a frozen backbone has none, and what
         lies beyond the last learning exit is not run.
         """
+        computed, learned = self._passed(groups, exits, answered)
+        return computed + 2 * learned
+
+    def lesson(self, groups: tuple[str, ...], exits: tuple[int, ...]) -> int:
+        """FLOPs of one sample of a batch from which a weight network learns [O]: two training passes, before a step and
+        after it, and twice what learns to differentiate the first one's gradient.
+
+        torch's own second derivative of a convolution takes twice as much.
+        """
+        computed, learned = self._passed(groups, exits, answered=False)
+        return 2 * (computed + 2 * learned) + 2 * learned
+
+    def _passed(self, groups: tuple[str, ...], exits: tuple[int, ...], answered: bool) -> tuple[int, int]:
+        """FLOPs of a forward pass, and of the part of it that learns."""
         heads = sum(self.heads[k - 1] for k in exits if k < len(self.blocks))
         answers = answered * sum(self.answers[k - 1] for k in exits)
         backbone = self.up_to(exits) + (len(self.blocks) in exits) * self.heads[-1]
         learned = ("backbone" in groups) * backbone + ("heads" in groups) * heads + ("extras" in groups) * answers
-        return backbone + heads + answers + 2 * learned
+        return backbone + heads + answers, learned
 
     def up_to(self, exits: tuple[int, ...]) -> int:
         """FLOPs of the stages up to the last of these exits, without any head."""

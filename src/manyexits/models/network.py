@@ -97,11 +97,15 @@ class MultiExit(nn.Module):
 
     def features(self, inputs: State, exits: tuple[int, ...]) -> list[State]:
         """What these exits, rising, read. Nothing beyond the last of them is run."""
-        state, tapped = inputs, []
+        state: State = inputs
+        tapped: list[State] = []
         for exit_ in range(1, exits[-1] + 1):
             state = self.reach(exit_, state)
             if exit_ in exits:
+                left = len(exits) - len(tapped)  # exits whose gradients meet here: this one and those behind it
+                state = self.backbone.scaled(state, 1 / left) if self.method.equilibrium else state
                 tapped.append(self.read(exit_, state))
+                state = self.backbone.scaled(state, left - 1) if self.method.equilibrium else state
         return tapped
 
     def fold(

@@ -24,7 +24,7 @@ def draft(jobs: "Jobs") -> Draft:
         )
         told["recipes"] = {
             regime: {
-                phase: entry.recipes_of(regime)[phase]
+                phase: entry.recipe_of(regime, phase)
                 for phase in (*study.regimes[regime], *study.later_phases(regime, entry))
             }
             for regime in entry.regimes
@@ -103,7 +103,7 @@ def _recorded(jobs: "Jobs", trainings: list[Job]) -> list[Settings]:
             "dataset": entry.dataset if entry else job.names["dataset"],
             "backbone": entry.backbone if entry else job.names["backbone"],
             "phases": [
-                [phase["phase"], entry.recipes_of(regime)[phase["phase"]] if entry else job.names["recipe"]]
+                [phase["phase"], entry.recipe_of(regime, phase["phase"]) if entry else job.names["recipe"]]
                 for phase in job.settings["phases"]
             ],
             "shared": ["backbone"] if phase_1 else [],

@@ -53,13 +53,15 @@ KINDS = {
         {"SIDE": "pixels"},
     ),
     "backbones": Kind("models/backbones", "build", ("outputs",)),
-    "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS",)),
+    "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS", "TEACHES")),
     "analysis": Kind(
         "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
-    "tables": Kind("artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED")),
-    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST",)),
+    "tables": Kind(
+        "artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED", "TASKS")
+    ),
+    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST", "TASKS")),
 }
 TASKS = ("classification", "regression")
 
@@ -74,7 +76,7 @@ _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
-    **dict.fromkeys(("OWN", "PAIRS"), _TRUTH),
+    **dict.fromkeys(("OWN", "PAIRS", "TEACHES"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),
@@ -221,9 +223,9 @@ def docstring(kind: str, name: str, function: str) -> str:
     replaced = any(isinstance(node, ast.keyword) and node.arg == function for node in ast.walk(own))
     package = ast.parse((_PACKAGE / KINDS[kind].folder / "__init__.py").read_text(encoding="utf-8"))
     for tree in (own,) if replaced else (own, package):
-        found = _functions(tree).get(function)
-        if found is not None and (text := ast.get_docstring(found)):
-            return text.splitlines()[0]
+        for node in ast.walk(tree):  # also inside of `build`
+            if isinstance(node, ast.FunctionDef) and node.name == function and (text := ast.get_docstring(node)):
+                return text.splitlines()[0]
     raise ValueError(f"{file(kind, name)} must define the function {function} with a docstring")
 
 

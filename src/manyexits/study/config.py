@@ -12,6 +12,7 @@ from manyexits.study.entries import (
     BackboneEntry,
     DatasetEntry,
     Experiment,
+    Guarantees,
     MethodEntry,
     Placement,
     WeightsEntry,
@@ -20,7 +21,7 @@ from manyexits.study.fields import Budget, Distinct, Name, Protocol, RegimePhase
 from manyexits.study.places import Folder, Place, Tracker
 from manyexits.study.recipe import StatedRecipe
 from manyexits.study.refusals import StudyError, known, with_key
-from manyexits.study.regimes import PHASES
+from manyexits.study.regimes import PHASES, groups, turns
 
 
 class Study(Strict):
@@ -44,6 +45,8 @@ class Study(Strict):
     """Budgets as fractions of the backbone's cost; Max (no limit) is always added."""
     protocols: Distinct[Protocol] = ["paper", "shared", "geometric"]
     """Ways to choose thresholds."""
+    guarantees: Guarantees = Guarantees()
+    """Of the table `guarantees`."""
     datasets: dict[Name, DatasetEntry] = {}
     weights: dict[Name, WeightsEntry] = {}
     backbones: dict[Name, BackboneEntry] = {}
@@ -99,6 +102,17 @@ class Study(Strict):
             if not sweeps:
                 raise StudyError(f"{kind}.{name}.sweep: none of its experiments varies anything; write null")
             known(f"{kind}.{name}.sweep", artefact.sweep, list(dict.fromkeys(sweeps)))
+        if artefact.variants is not None:
+            self._check_variants(f"{kind}.{name}", artefact)
+
+    def _check_variants(self, key: str, artefact: Artefact) -> None:
+        if artefact.sweep is None:
+            raise StudyError(
+                f"{key}.variants: they are values of a sweep, and none is named; add 'sweep', or remove them"
+            )
+        swept = [self.experiments[experiment].vary.get(artefact.sweep, []) for experiment in artefact.experiments]
+        for variant in artefact.variants or ():
+            known(f"{key}.variants", variant, [str(value) for values in swept for value in values])
 
     def check_experiment(self, key: str, experiment: Experiment) -> None:
         """Refuse an experiment that names what the study does not hold, or whose parts do not fit."""
@@ -123,20 +137,30 @@ class Study(Strict):
     def _check_phases(self, key: str, regime: str, experiment: Experiment) -> None:
         later = self.later_phases(regime, experiment)
         for phase in (*self.regimes[regime], *later):
-            if phase not in experiment.recipes_of(regime):
+            if len(turns(phase)) > 1 and not experiment.recipe_of(regime, phase):
+                raise StudyError(
+                    f"{key}.recipes: the phases that take turns in {phase}, of regime {regime}, follow one recipe; name"
+                    f" it, as in {{{regime}: RECIPE}}"
+                )
+            if not experiment.recipe_of(regime, phase):
                 raise StudyError(f"{key}.recipes: regime {regime} needs a recipe for the phase {phase}")
-        if not {"all", "heads"} & set(self.regimes[regime]):
+        trained = {group for phase in self.regimes[regime] for group in groups(phase)}
+        if "heads" not in trained:
             raise StudyError(
                 f"{key}.regimes: {regime} trains no head, so that its early exits would be those of the random start;"
                 " add the phase heads or all"
             )
         backbone = self.backbones[experiment.backbone]
-        if backbone.classifier != "kept" and not {"all", "backbone"} & set(self.regimes[regime]):
+        if backbone.classifier != "kept" and "backbone" not in trained:
             raise StudyError(
                 f"{key}.regimes: {regime} trains no backbone, so that its last exit would be that of the random start;"
                 " add the phase backbone or all, or keep the classifier of pretrained weights"
             )
-        recipes = [self.recipes[experiment.recipes_of(regime)[phase]] for phase in later]
+        named = {phase: experiment.recipe_of(regime, phase) for phase in later}
+        recipes = [self.recipes[name] for name in named.values()]
+        for phase, name in named.items():
+            if unfit := self.methods[experiment.method].unfit(self.recipes[name]):
+                raise StudyError(f"{key}.recipes: {name!r}, of the phase {phase} of regime {regime}: {unfit}")
         for field in ("devices", "precision"):
             if len({getattr(recipe, field) for recipe in recipes}) > 1:
                 raise StudyError(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from manyexits.files.rows import FOR_CONFIDENCE
 from manyexits.study import components
 from manyexits.study.refusals import StudyError, known
 from manyexits.study.runs import Runs
@@ -22,8 +23,18 @@ def check(runs: Runs, kind: str, name: str) -> None:
         own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
         shown = {options["criterion"]} if options.get("criterion") else own
         _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
+    if "protocol" in components.options(kind, runs.component(kind, name)).model_fields:
+        protocols = list(runs.study.protocols)
+        one = options.get("protocol") or ("shared" if "shared" in protocols else protocols[0])
+        for experiment in drawn:
+            read_under = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
+            _check_cells(f"{kind}.{name}", [one], {read_under})
     most = components.constant(kind, runs.component(kind, name), "MOST", None)
+    component = runs.component(kind, name)
     for experiment in drawn:
+        task = runs.dataset(experiment).task_name
+        if task not in components.constant(kind, component, "TASKS", [task]):
+            raise StudyError(f"{kind}.{name}: {component} is not defined for {task}; leave {experiment} out")
         regimes = runs.experiment(experiment).regimes
         if most is not None and len(regimes) > most:
             raise StudyError(
@@ -35,15 +46,15 @@ def check(runs: Runs, kind: str, name: str) -> None:
                 f"{kind}.{name}: it compares regimes, and {experiment} has {regimes[0]} alone; give it more, or"
                 " leave it out"
             )
-        if what not in ("rows", "comparisons"):
+        if what not in ("rows", "comparisons", "guarantees", "history"):
             _check_analysed(runs, f"{kind}.{name}", what, experiment)
 
 
 def _check_cells(key: str, protocols: list[str], criteria: set[str]) -> None:
-    """MSDNet's protocol is defined for confidence alone."""
-    if protocols == ["geometric"] and "confidence" not in criteria:
+    """Some protocols are defined for confidence alone."""
+    if set(protocols) <= set(FOR_CONFIDENCE) and "confidence" not in criteria:
         raise StudyError(
-            f"{key}: the protocol geometric is defined for confidence, and the experiments leave by"
+            f"{key}: the protocol {' or '.join(protocols)} is defined for confidence, and the experiments leave by"
             f" {', '.join(sorted(criteria))}; name other protocols, too"
         )
 
@@ -68,6 +79,10 @@ def _protocols(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None
         known(key, protocol, list(runs.study.protocols))
 
 
+def _protocol(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
+    known(key, asked, list(runs.study.protocols))
+
+
 def _criterion(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
     for experiment in drawn:
         evaluated = runs.study.criteria(runs.experiment(experiment))
@@ -87,6 +102,7 @@ def _colours(runs: Runs, key: str, asked: dict[str, str], drawn: list[str]) -> N
 
 ASKED: dict[str, Callable[[Runs, str, Any, list[str]], None]] = {
     "protocols": _protocols,
+    "protocol": _protocol,
     "criterion": _criterion,
     "colours": _colours,
 }

@@ -11,6 +11,7 @@ from manyexits.study.fields import (
     Component,
     Distinct,
     Name,
+    Open,
     Origin,
     Positive,
     Seed,
@@ -18,7 +19,8 @@ from manyexits.study.fields import (
     check_options,
     marks_of_stated,
 )
-from manyexits.study.regimes import OWN_PHASES, PHASES
+from manyexits.study.recipe import Recipe
+from manyexits.study.regimes import OWN_PHASES, PHASES, turns
 
 CRITERIA = {"classification": ["confidence", "entropy"], "regression": ["agreement"]}
 """Task -> exit rules of an experiment that states none; tables print the first."""
@@ -162,6 +164,19 @@ class MethodEntry(Component):
         """What it appends to every regime."""
         return components.constant("methods", self.kind, "PHASES", ())
 
+    def unfit(self, recipe: Recipe) -> str | None:
+        """Why its phases cannot follow a recipe, and what to do; None: they can."""
+        if not components.constant("methods", self.kind, "TEACHES", False):
+            return None
+        if recipe.accumulation > 1:
+            return (
+                f"the method {self.kind} weighs a whole batch at once, and here a step takes {recipe.accumulation}"
+                f" passes; set per_device_batch to {recipe.batch // recipe.devices}, or remove it"
+            )
+        if recipe.precision == "fp16":
+            return f"the method {self.kind} differentiates gradients, which fp16 does not hold; set precision to bf16"
+        return None
+
     @property
     def criterion(self) -> dict[str, str]:
         """Task -> the exit rule that tables print for it, where it has one of its own."""
@@ -260,10 +275,20 @@ class Experiment(Strict):
     vary_seeds: Distinct[Seed] | None = None
     """Seeds of these further experiments; null: the base's."""
 
-    def recipes_of(self, regime: str) -> dict[str, str]:
-        """Phase -> recipe in a regime: its own, else that of all regimes."""
-        named = {phase: self.recipes.get(f"{regime}.{phase}") or self.recipes.get(phase) for phase in PHASES}
-        return {phase: name for phase, name in named.items() if name is not None}
+    def recipe_of(self, regime: str, phase: str) -> str:
+        """Recipe of a phase in a regime: its own, else that of all regimes. Nothing where none is stated, or phases
+        that take turns have different ones."""
+        named = {self.recipes.get(f"{regime}.{each}") or self.recipes.get(each, "") for each in turns(phase)}
+        return named.pop() if len(named) == 1 else ""
+
+
+class Guarantees(Strict):
+    """Risks that thresholds with a guarantee tolerate."""
+
+    tolerated: Distinct[Open] = [0.01, 0.02, 0.05, 0.1]
+    """Risks, as shares of the samples."""
+    delta: Open = 0.1
+    """Probability with which the guarantee may be missed."""
 
 
 ALL = "all"
@@ -286,3 +311,5 @@ class Artefact(Component):
     """Base experiments, in the order of rows or panels; all: every one of the study, in its order."""
     sweep: str | None = None
     """Key of the experiments' `vary` whose variants are drawn too."""
+    variants: Distinct[str] | None = None
+    """Those of the sweep's values that are drawn; null: all."""

@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from manyexits.study import components
+from manyexits.study import components, regimes
 from manyexits.study.components import Numbers, nearest, shown
 
-RegimePhase = Literal["backbone", "all", "heads"]
-"""A phase of a regime; a method may add one of its own (`PHASES` in its file)."""
-Protocol = Literal["paper", "shared", "geometric"]
+_ONE = f"({'|'.join(regimes.OF_REGIMES)})"
+RegimePhase = Annotated[
+    str, AfterValidator(regimes.check), Field(json_schema_extra={"pattern": rf"^{_ONE}(\+{_ONE})*$"})
+]
+"""A phase of a regime, or several that take the steps in turns; a method may add its own (`PHASES` in its file)."""
+Protocol = Literal["paper", "shared", "geometric", "temperature"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
 """Of an entry; a file or folder bears it, and two of them with a point between where a sweep made it."""
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -39,6 +42,8 @@ def _fraction(budget: float) -> float:
 Budget = Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2}), AfterValidator(_fraction)]
 """A fraction of the backbone's cost."""
 Share = Annotated[float, Field(ge=0, le=1)]
+Open = Annotated[float, Field(gt=0, lt=1)]
+"""A share, but neither none nor all."""
 Channels = Annotated[list[Annotated[float, Field(ge=1e-4, le=1)]], Field(min_length=3, max_length=3)]
 """Red, green and blue, as shares of the brightest; none so small that to divide by it overflows."""
 

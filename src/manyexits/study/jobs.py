@@ -44,6 +44,7 @@ class Jobs:
             "predict": self._predict,
             "calibrate": self._calibrate,
             "evaluate": self._evaluate,
+            "guarantee": self._guarantee,
             "compare": self._compare,
             "analyse": self._analyse,
             "table": lambda name: shown.table(self, name),
@@ -84,6 +85,7 @@ class Jobs:
             yield self.job("count_flops", experiment=experiment)
             for names in self.runs.of(experiment):
                 yield from (self.job(stage, **names) for stage in ("predict", "calibrate", "evaluate"))
+        yield from self.guarantees()
         yield from self.comparisons()
         yield from self.analyses()
         for name, kinds in self.runs.artefacts.items():
@@ -109,6 +111,17 @@ class Jobs:
             for experiment in shown.compared(self, kind, name)
         }
         return [self.job("compare", experiment=name) for name in drawn]
+
+    def guarantees(self) -> list[Job]:
+        """Every choice of thresholds with a guarantee that some table or figure draws."""
+        drawn = {
+            experiment: None
+            for name, kinds in self.runs.artefacts.items()
+            for kind in kinds
+            if self.runs.read_by(kind, name) == "guarantees"
+            for experiment in self.runs.drawn(kind, name)
+        }
+        return [self.job("guarantee", **names) for experiment in drawn for names in self.runs.of(experiment)]
 
     def analyses(self) -> list[Job]:
         """Every analysis whose rows some table or figure draws."""
@@ -182,7 +195,7 @@ class Jobs:
         reads = self._data(self.runs.experiment(experiment).dataset)
         entry = self.runs.experiment(experiment)
         phases = dict.fromkeys(
-            (phase, entry.recipes_of(regime)[phase])
+            (phase, entry.recipe_of(regime, phase))
             for regime in entry.regimes
             for phase in self.study.later_phases(regime, entry)
         )
@@ -202,7 +215,7 @@ class Jobs:
     def _train(self, experiment: str, regime: str, seed: int) -> Draft:
         entry = self.runs.experiment(experiment)
         phase_1, phases = self.runs.pretrained(experiment, regime), self.study.later_phases(regime, entry)
-        recipes = tuple(self.study.recipes[entry.recipes_of(regime)[phase]] for phase in phases)
+        recipes = tuple(self.study.recipes[entry.recipe_of(regime, phase)] for phase in phases)
         told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
         settings = {"network": self.network(experiment), "phases": told, "seed": seed}
         counted = self.job("count_flops", experiment=experiment)
@@ -283,6 +296,20 @@ class Jobs:
         settings = {"identity": identity, "task": self.runs.dataset(experiment).task}
         settings["made_from"] = {"thresholds": calibrated.whose}
         return Draft(settings, reads, self.made(folder, "rows.csv", "answers.safetensors", "rows.json"))
+
+    def _guarantee(self, experiment: str, regime: str, seed: int) -> Draft:
+        folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors")
+        predicted = self.job("predict", experiment=experiment, regime=regime, seed=seed)
+        counted = self.job("count_flops", experiment=experiment)
+        settings = {
+            "identity": self.runs.identity(experiment) | {"regime": regime, "seed": seed},
+            "task": self.runs.dataset(experiment).task,
+            "criterion": self.study.criterion(self.runs.experiment(experiment)),
+            **self.study.guarantees.model_dump(),
+            "made_from": {"predictions": predicted.whose, "costs": counted.whose},
+        }
+        settings |= _versions(criteria=[settings["criterion"]])
+        return Draft(settings, reads, self.made(folder, "guarantees.csv", "guarantees.json"))
 
     def _compare(self, experiment: str) -> Draft:
         runs = list(self.runs.of(experiment))

@@ -1,5 +1,6 @@
 """Phases as data. A regime is a list of phases (config.yaml); a phase is the parameter groups that it trains, and the
-exits whose loss it minimises (the paper's Equations 1 to 3)."""
+exits whose loss it minimises (the paper's Equations 1 to 3). In an alternation, `backbone+heads`, two or more of them
+take the steps of one phase in turns."""
 
 from dataclasses import dataclass
 
@@ -26,13 +27,55 @@ PHASES = {
 }
 OWN_PHASES = ("ensemble",)
 """Phases that a method may append to every regime; regimes themselves consist of the others."""
+OF_REGIMES = tuple(phase for phase in PHASES if phase not in OWN_PHASES)
+"""Phases that regimes consist of, alone or in turns."""
 GROUPS = PHASES["all"].groups
 """All parameter groups of a network."""
+IN_TURNS = "+"
+"""Between the phases of an alternation."""
+
+
+def turns(phase: str) -> list[str]:
+    """The phases that take the steps in turns; of most phases it alone."""
+    return phase.split(IN_TURNS)
+
+
+def check(phase: str) -> str:
+    """A phase of a regime, as it is.
+
+    Raises:
+        ValueError: when there is no such phase, or an alternation has one phase more than once.
+    """
+    members = turns(phase)
+    if unknown := [each for each in members if each not in OF_REGIMES]:
+        raise ValueError(
+            f"there is no phase {unknown[0]!r}; valid names: {', '.join(OF_REGIMES)}, and some of them in turns, as in"
+            " backbone+heads"
+        )
+    if len(set(members)) < len(members):
+        raise ValueError(f"the phases of an alternation differ, as in backbone+heads; {phase!r} has one twice")
+    return phase
+
+
+def number(phase: str) -> int:
+    """What enters the draws of a phase; of an alternation a number that no phase and no other alternation has."""
+    members = [PHASES[each].number for each in turns(phase)]
+    if len(members) == 1:
+        return members[0]
+    found = 0
+    for each in members:
+        found = found * 16 + each + 1
+    return found
+
+
+def groups(phase: str) -> tuple[str, ...]:
+    """Parameter groups that learn in a phase."""
+    return tuple(group for group in GROUPS if any(group in PHASES[each].groups for each in turns(phase)))
 
 
 def frozen(phase: str) -> set[str]:
     """Parameter groups that a phase leaves alone."""
-    return set(GROUPS) - set(PHASES[phase].groups)
+    return set(GROUPS) - set(groups(phase))
 
 
 def learning_exits(phase: str, n_exits: int) -> tuple[int, ...]:
@@ -41,7 +84,9 @@ def learning_exits(phase: str, n_exits: int) -> tuple[int, ...]:
     Raises:
         ValueError: when there is none.
     """
-    exits = tuple(range(1, n_exits + 1))[PHASES[phase].exits]
-    if not exits:
-        raise ValueError(f"phase {phase} has nothing to learn: the network has no heads; choose a placement with some")
-    return exits
+    every = tuple(range(1, n_exits + 1))
+    if lacking := [each for each in turns(phase) if not every[PHASES[each].exits]]:
+        raise ValueError(
+            f"phase {lacking[0]} has nothing to learn: the network has no heads; choose a placement with some"
+        )
+    return tuple(sorted({exit_ for each in turns(phase) for exit_ in every[PHASES[each].exits]}))

@@ -30,6 +30,11 @@ class Expansion:
     experiment: Experiment
 
 
+def _is_drawn(artefact: Artefact, expansion: Expansion) -> bool:
+    """Whether a table or figure draws a variant."""
+    return expansion.sweep == artefact.sweep and expansion.variant in (artefact.variants or [expansion.variant])
+
+
 class Runs:
     """All runs of a study. It reads no file but the components' sources, and fails before any job starts."""
 
@@ -94,7 +99,7 @@ class Runs:
         known(f"regime of {experiment}", regime, entry.regimes)
         if self.study.regimes[regime][0] != "backbone":
             return None
-        return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipes_of(regime)["backbone"]}
+        return {"dataset": entry.dataset, "backbone": entry.backbone, "recipe": entry.recipe_of(regime, "backbone")}
 
     def from_weights(self, backbone: str) -> BackboneEntry | None:
         """A backbone that starts from pretrained weights, or None."""
@@ -158,17 +163,20 @@ class Runs:
             expansion.name
             for base in artefact.experiments
             for expansion in self.experiments.values()
-            if expansion.base == base and expansion.sweep in ("", artefact.sweep)
+            if expansion.base == base and (expansion.sweep == "" or _is_drawn(artefact, expansion))
         ]
 
     def read_by(self, kind: str, name: str) -> str:
-        """What a table or figure draws: `rows`, `comparisons`, or the name of an analysis.
+        """What a table or figure draws: `rows`, `comparisons`, `guarantees`, `history`, or the
+        name of an analysis.
 
         Raises:
             StudyError: when the study has no such analysis.
         """
         what = components.constant(kind, self.component(kind, name), "READS", None)
-        known(f"{kind}.{name}: READS", str(what), ["rows", "comparisons", *self.study.analyses])
+        known(
+            f"{kind}.{name}: READS", str(what), ["rows", "comparisons", "guarantees", "history", *self.study.analyses]
+        )
         return str(what)
 
     @cached_property

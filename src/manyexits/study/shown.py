@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from manyexits.files.digests import digest
 from manyexits.study import components
 from manyexits.study.entries import METRICS
-from manyexits.study.job import SUFFIXES, Draft, Settings
+from manyexits.study.job import SUFFIXES, Draft, Job, Settings
 from manyexits.study.regimes import frozen
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def published(jobs: "Jobs", experiment: str, regime: str) -> str:
     placement are left out: the paper's placement is not public."""
     entry, study = jobs.runs.experiment(experiment), jobs.study
     data = jobs.runs.dataset(experiment).told("")
-    named = entry.recipes_of(regime)
-    recipes = [[phase, study.recipes[named[phase]].science()] for phase in study.regimes[regime]]
+    recipes = [[phase, study.recipes[entry.recipe_of(regime, phase)].science()] for phase in study.regimes[regime]]
     network = {key: value for key, value in jobs.network(experiment).items() if key != "placement"}
     told = {"data": {key: value for key, value in data.items() if key not in WHERE}, "network": network}
     return digest(told | {"phases": recipes, "weights": jobs.initial(entry.backbone)})
@@ -70,6 +69,10 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
     drawn, what = runs.drawn(kind, name), runs.read_by(kind, name)
     if what == "rows":
         read = [jobs.job("evaluate", **names) for experiment in drawn for names in runs.of(experiment)]
+    elif what == "history":
+        read = [jobs.job("train", **names) for experiment in drawn for names in runs.of(experiment)]
+    elif what == "guarantees":
+        read = [jobs.job("guarantee", **names) for experiment in drawn for names in runs.of(experiment)]
     elif what == "comparisons":
         read = [jobs.job("compare", experiment=experiment) for experiment in drawn]
     else:
@@ -86,8 +89,21 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
         "source": components.source(kind, component),
         "made_from": {"rows": [job.whose for job in read]},
     }
+    inputs = [job.writes[0] for job in read]
+    if what == "history":  # with the record that tells whose it is
+        inputs = [file for job in read for file in job.writes[1:]]
+        told["made_from"] = {"rows": [job.whose for job in read for _ in job.writes[1:]]}
+        told["runs"] = [_named(jobs, job) for job in read]
     files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
-    return Draft(told, {"rows": [job.writes[0] for job in read]}, jobs.made(kind, *files))
+    return Draft(told, {"rows": inputs}, jobs.made(kind, *files))
+
+
+def _named(jobs: "Jobs", job: Job) -> Settings:
+    """Whose history a training's is."""
+    identity = jobs.runs.identity(job.names["experiment"])
+    return {name: identity[name] for name in ("experiment", "variant")} | {
+        name: job.names[name] for name in ("regime", "seed")
+    }
 
 
 def _read_under(jobs: "Jobs", experiment: str) -> Settings:

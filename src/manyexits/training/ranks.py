@@ -1,6 +1,6 @@
 """Inside the ranks of one training: what makes several processes do together what one would do alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -35,20 +35,29 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     DistributedDataParallel sums them in pieces that it lays out anew after its first step. A sum of more than two
     numbers rounds otherwise then, and a training that goes on would not have the bits of one that was never stopped.
     """
+    average([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def average(values: Sequence[Tensor]) -> None:
+    """Replace values by their mean over the ranks."""
     if count() == 1:
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    whole = torch.cat([gradient.flatten() for gradient in gradients])
+    whole = torch.cat([each.flatten() for each in values])
     distributed.all_reduce(whole)
     whole /= count()
-    for gradient, mean in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    for each, mean in zip(values, whole.split([each.numel() for each in values]), strict=True):
+        each.copy_(mean.view_as(each))
 
 
-def join_norms(network: nn.Module, device: torch.device) -> Callable[[], None]:
+def join_norms(network: nn.Module, device: torch.device, twice: bool = False) -> Callable[[], None]:
     """Let every BatchNorm that learns see the batch of all ranks, and return the function that undoes it.
 
     A module changes its class and nothing else: its parameters, buffers, name and place stay.
+
+    Args:
+        network: with the groups frozen that do not learn.
+        device: of the network.
+        twice: whether gradients are differentiated, which torch's own cannot be.
 
     Raises:
         ValueError: for a kind of BatchNorm that would lose something by it.
@@ -60,7 +69,7 @@ def join_norms(network: nn.Module, device: torch.device) -> Callable[[], None]:
     if other := [kind.__name__ for kind in kinds if kind not in PLAIN]:
         raise ValueError(f"{other[0]} cannot be trained on several devices; set devices: 1 in the recipe")
     for norm in norms:
-        norm.__class__ = JoinedOnGpu if device.type == "cuda" else JoinedOnCpu
+        norm.__class__ = JoinedOnGpu if device.type == "cuda" and not twice else Joined
 
     def part() -> None:
         for norm, kind in zip(norms, kinds, strict=True):
@@ -75,8 +84,8 @@ class JoinedOnGpu(nn.SyncBatchNorm):
     process_group = None
 
 
-class JoinedOnCpu(_BatchNorm):
-    """The same on the CPU, where torch has none."""
+class Joined(_BatchNorm):
+    """The same on every device, as often differentiable as one likes."""
 
     # what every BatchNorm of ours has
     weight: nn.Parameter

@@ -85,7 +85,7 @@ def fit(
                 phase.step(slices, progress.epoch, step)
                 progress.step = step + 1
                 progress.samples += phase.recipe.batch
-                progress.flops += phase.recipe.batch * phase.flops_per_sample
+                progress.flops += phase.flops(progress.epoch, step)
                 console.step(phase.name, progress.epoch, progress.step, phase.feed.steps)
                 if progress.step % CHECK_EVERY == 0:
                     keep.maybe_save()
@@ -96,7 +96,7 @@ def fit(
             if improved:
                 phase.remember()
             # what is told of it
-            rows = history.rows(phase, progress, phase.train_losses(), scores)
+            rows = history.rows(phase, progress, phase.train_losses(progress.epoch), scores)
             progress.history += rows
             accelerator.log(history.curves(rows, phase.task.gained), step=len(progress.history))
             console.line(history.line(rows, phase.task.gained, improved))

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from manyexits.artefacts import figures
-from manyexits.artefacts.figures import _style, budget_curves, fig3
+from manyexits.artefacts.figures import _style, budget_curves, calibration, exit_distribution, fig3
 from manyexits.files import rows
 
 IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
@@ -297,3 +297,60 @@ def test_a_loss_that_overflows_at_a_corner_leaves_the_rest_of_the_plane():
     frame.loc[frame.index[frame["part"] == "plane"][0], "value"] = np.inf
     made = fig3.figure(frame, TOLD)
     made.canvas.draw()
+
+
+def test_who_leaves_where_is_a_colour_and_how_often_right_a_number(tmp_path):
+    made = []
+    for regime, seed in itertools.product(TOLD["regimes"], [1, 2]):
+        common = IDENTITY | {"regime": regime, "seed": seed, "split": "test", "n": 50}
+        made += [
+            common | {"metric": "oracle_accuracy", "value": 0.9},
+            common | {"metric": "overthinking", "value": 0.08},
+        ]
+        shared = common | {"protocol": "shared", "criterion": "confidence"}
+        made.append(shared | {"budget": 0.1, "metric": "accuracy"})  # infeasible
+        made.append(shared | {"budget": 0.5, "metric": "accuracy", "value": 0.7, "cost": 500})
+        for exit_, (share, right) in enumerate(
+            [(0.1 + 0.1 * seed, 0.6 + 0.1 * seed), (0.9 - 0.1 * seed, None)], start=1
+        ):
+            cell = shared | {"budget": 0.5, "exit": exit_}
+            made += [
+                cell | {"metric": "exit_share", "value": share},
+                cell | {"metric": "exit_accuracy", "value": right},
+            ]
+    rows.write(tmp_path / "rows.csv", made)
+    drawn = exit_distribution.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
+    panels = [axis for axis in drawn.axes if axis.get_title()]
+    assert [axis.get_title() for axis in panels] == [
+        f"small, {regime}\noracle 90.0 %, overthinking 8.0 %" for regime in TOLD["regimes"]
+    ]
+    for axis in panels:
+        (image,) = axis.get_images()
+        assert np.isnan(np.ma.filled(image.get_array().astype(float), np.nan)[0]).all()
+        assert image.get_array()[1].tolist() == pytest.approx([0.25, 0.75])
+        assert [text.get_text() for text in axis.texts] == ["75"]  # of .7 and .8; where nobody is right has no number
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["10 %", "50 %"]
+        assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2"]
+
+
+def test_reliability_errors_and_failure_prediction_are_those_of_the_rows(tmp_path):
+    made = []
+    for regime, seed, exit_ in itertools.product(TOLD["regimes"], [1, 2], [1, 2]):
+        common = IDENTITY | {"regime": regime, "seed": seed, "split": "test", "n": 50, "exit": exit_}
+        for protocol, shift in (("", 0.0), ("temperature", 0.2)):
+            own = common | {"protocol": protocol}
+            bins = {"bin3_share": 0.5, "bin3_confidence": 0.2, "bin3_accuracy": 0.3 + 0.1 * seed + shift}
+            bins |= {"bin9_share": 0.005, "bin9_confidence": 0.6, "bin9_accuracy": 0.0, "ece": 0.1 * exit_ - shift / 4}
+            made += [own | {"metric": metric, "value": value} for metric, value in bins.items()]
+        for criterion, value in (("confidence", 0.7 + 0.1 * exit_), ("entropy", 0.1)):
+            made.append(common | {"criterion": criterion, "metric": "failure_auroc", "value": value})
+    rows.write(tmp_path / "rows.csv", made)
+    drawn = calibration.figure(rows.read([tmp_path / "rows.csv"]), TOLD)
+    for column in range(3):
+        before, after, errors, failures = (drawn.axes[3 * row + column] for row in range(4))
+        for axis, accuracy in ((before, 45), (after, 65)):  # the mean over seeds; the small bin is left out
+            curves = [line for line in axis.get_lines() if line.get_marker() == "."]
+            assert [curve.get_xydata().tolist() for curve in curves] == [[[20, pytest.approx(accuracy)]]] * 2
+        marked = [line.get_ydata().tolist() for line in errors.get_lines() if line.get_marker() == "o"]
+        assert marked == [pytest.approx([10, 20]), pytest.approx([5, 15])]
+        assert failures.get_lines()[0].get_ydata().tolist() == pytest.approx([80, 90])

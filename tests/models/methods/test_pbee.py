@@ -20,7 +20,7 @@ SHAPE = blank_images(8, 8)
 
 def now(phase: str, n_exits: int) -> Now:
     exits = learning_exits(phase, n_exits)
-    return Now(1, exits, tuple(exit_ / n_exits for exit_ in exits))
+    return Now(1, exits, tuple(exit_ / n_exits for exit_ in exits), n_exits)
 
 
 @pytest.mark.parametrize(

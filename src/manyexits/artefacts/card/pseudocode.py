@@ -4,7 +4,7 @@ import textwrap
 from typing import Any
 
 from manyexits.study import components
-from manyexits.study.regimes import GROUPS, PHASES, frozen, learning_exits
+from manyexits.study.regimes import GROUPS, frozen, groups, learning_exits, turns
 
 EXITS = 9
 """Any number of exits that is large enough to tell the first, the last but one and the last apart."""
@@ -30,10 +30,10 @@ def pseudocode(settings: dict[str, Any]) -> str:
     """All regimes, the phase that they call, the loss of every method and the recipes R in force."""
     experiments, recipes = settings["experiments"], settings["recipes"]
     parts = [regime(name, phases) for name, phases in settings["regimes"].items()]
-    methods = dict.fromkeys(told["network"]["method"]["kind"] for told in experiments)
-    losses = [
-        f"LOSS (method {kind}): {components.docstring('methods', kind, 'loss')}\n{own_phases(kind)}" for kind in methods
-    ]
+    methods = dict.fromkeys(
+        (told["network"]["method"]["kind"], told["network"]["method"].get("cure")) for told in experiments
+    )
+    losses = [loss(*method) for method in methods]
     by_recipes: dict[str, list[str]] = {}
     for told in experiments:
         lines = _start(told.get("weights")) + _in_force(recipes_by_phase(told), recipes)
@@ -54,9 +54,22 @@ def regime(name: str, phases: list[str]) -> str:
 
 def call(phase: str) -> str:
     """A phase as a call of PHASE."""
-    still = [group for group in GROUPS if group in frozen(phase)]
-    told = f"learn = {_set(PHASES[phase].groups)}, freeze = {_set(still)}, E = {exits(phase)}, R[{phase}]"
-    return f"PHASE(θ, {told})"
+    by_step = []
+    for each in turns(phase):
+        still = [group for group in GROUPS if group in frozen(each)]
+        by_step.append(f"learn = {_set(groups(each))}, freeze = {_set(still)}, E = {exits(each)}")
+    in_turns = f"step by step in turns: {' | '.join(by_step)}" if len(by_step) > 1 else by_step[0]
+    return f"PHASE(θ, {in_turns}, R[{phase}])"
+
+
+def loss(kind: str, cure: str | None) -> str:
+    """What a step minimises under a method, and what it does at the end of every regime."""
+    said = components.docstring("methods", kind, cure or "loss")
+    weighed = ""
+    if components.constant("methods", kind, "TEACHES", False):
+        how = components.docstring("methods", kind, "teach")
+        weighed = f"Every step first multiplies the ℓ of the samples (method {kind}): {how}\n"
+    return f"LOSS (method {kind}{f', {cure}' if cure else ''}): {said}\n{weighed}{own_phases(kind)}"
 
 
 def own_phases(kind: str) -> str:

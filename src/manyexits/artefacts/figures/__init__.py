@@ -18,9 +18,8 @@ def draw(settings: dict[str, Any], inputs: list[Path], output: Path) -> None:
     """
     module = components.module("figures", settings["name"])
     with _style.style():
-        frame = frames.read(
-            module, inputs, settings["experiments"], each(settings, "rows", inputs), settings["regimes"]
-        )
+        made_by, runs = each(settings, "rows", inputs), settings.get("runs", ())
+        frame = frames.read(module, inputs, settings["experiments"], made_by, settings["regimes"], runs)
         made = module.figure(frame, settings, **settings["options"])
         _style.place(made)
         without_date: dict[str, dict[str, Any]] = {

@@ -184,6 +184,6 @@ def panel(
 
 def note(frame: pd.DataFrame) -> str:
     """What a reader has to know of a panel, above it."""
-    seeds = frame["seed"].nunique()
-    band = f"band: ± 1 s.d. of {seeds} seeds" if seeds > 1 else "one seed"
+    seeds = frames.seeds(frame)
+    band = seeds if seeds == "one seed" else f"band: ± 1 s.d. of {seeds}"
     return f"{band}; n = {int(frame['n'].max()):,}"

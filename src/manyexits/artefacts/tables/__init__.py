@@ -65,7 +65,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], 
     """
     module = components.module("tables", settings["name"])
     drawn, regimes = settings["experiments"], settings["regimes"]
-    frame = frames.read(module, inputs, drawn, each(settings, "rows", inputs), regimes)
+    frame = frames.read(module, inputs, drawn, each(settings, "rows", inputs), regimes, settings.get("runs", ()))
     told = dict(settings)
     made_by = each(settings, "comparisons", comparisons)
     if comparisons:

@@ -17,7 +17,7 @@ def table(
     frame: pd.DataFrame,
     told: dict[str, Any],
     *,
-    protocols: list[Literal["shared", "paper", "geometric"]] | None = None,
+    protocols: list[Literal["shared", "paper", "geometric", "temperature"]] | None = None,
     criterion: str | None = None,
 ) -> Table:
     """Pairs of regimes x budgets: the first's mean minus the second's, and its 95 % interval.

@@ -13,25 +13,28 @@ import pandas as pd
 from manyexits.artefacts import frames
 from manyexits.artefacts.frames import label
 from manyexits.artefacts.tables import Table, percent
+from manyexits.files.rows import defined
 
 READS = "rows"
 COMPARED = "best"
 METRICS = ("accuracy", "spearman", "backbone_cost")
 POINTS = ("paper",)
 
+Protocol = Literal["shared", "paper", "geometric", "temperature"]
 WHERE_CHOSEN = {
     "shared": "one threshold for all exits, chosen on the validation split",
     "paper": "one threshold for all exits, chosen on the test split as the authors do",
     "geometric": "one threshold per exit, chosen on the validation split as MSDNet does",
+    "temperature": "one threshold for all exits, each at a temperature of its own, both from the validation split",
 }
-DEFAULT: tuple[Literal["shared", "paper", "geometric"], ...] = ("shared", "paper", "geometric")
+DEFAULT: tuple[Protocol, ...] = ("shared", "paper", "geometric")
 
 
 def table(
     frame: pd.DataFrame,
     told: dict[str, Any],
     *,
-    protocols: list[Literal["shared", "paper", "geometric"]] | None = None,
+    protocols: list[Literal["shared", "paper", "geometric", "temperature"]] | None = None,
     criterion: str | None = None,
     best: bool = True,
 ) -> Table:
@@ -76,11 +79,6 @@ def table(
         if not defined(protocol, criterion or identity["criterion"])
     ]
     return Table(data, sections, notes(data) + left_out)
-
-
-def defined(protocol: str, criterion: str) -> bool:
-    """Whether a protocol chooses thresholds of a criterion: MSDNet's does so for confidence alone."""
-    return protocol != "geometric" or criterion == "confidence"
 
 
 Line = tuple[Any, ...]

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from manyexits.batches.state import State, parts
@@ -70,6 +72,10 @@ class Backbone(nn.Module):
         assert isinstance(state, Tensor)
         return state
 
+    def scaled(self, state: State, factor: float) -> State:
+        """The same state, whose gradient is multiplied on its way back. Here that of every part."""
+        return tuple(rescaled(part, factor) for part in state) if isinstance(state, tuple) else rescaled(state, factor)
+
     def body(self, shape: tuple[int, ...]) -> tuple[nn.Sequential, int] | None:
         """What its own exits have in front of their last linear layer, for a tapped shape, and the width of that.
 
@@ -94,6 +100,27 @@ class Backbone(nn.Module):
         for stage in self.stages:
             state = stage(state)
         return self.classifier(state)
+
+
+class _Rescaled(torch.autograd.Function):
+    """Identity forward, a factor backward."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, factor: float) -> Tensor:
+        """The values."""
+        ctx.factor = factor
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Their gradient, multiplied."""
+        return ctx.factor * gradients[0], None
+
+
+def rescaled(values: Tensor, factor: float) -> Tensor:
+    """The same values, whose gradient is multiplied on its way back: R(.; a) of Li et al. (2019)."""
+    scaled: Tensor = _Rescaled.apply(values, factor)
+    return scaled
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manyexits.batches.state import State, parts
-from manyexits.models.backbones import Backbone
+from manyexits.models.backbones import Backbone, rescaled
 
 FACTORS = (1, 2, 4)
 """Channels of a scale, relative to the finest, and width of its bottlenecks, relative to what they give."""
@@ -94,6 +94,11 @@ class MSDNet(Backbone):
     def tap(self, state: State) -> Tensor:
         """The coarsest scale (B, D, H, W)."""
         return parts(state)[-1]
+
+    def scaled(self, state: State, factor: float) -> State:
+        """The coarsest scale's gradient alone is multiplied: what the exits read."""
+        *finer, coarsest = parts(state)
+        return (*finer, rescaled(coarsest, factor))
 
     def body(self, shape: tuple[int, ...]) -> tuple[nn.Sequential, int]:
         """Two convolutions of stride 2 and pooling, for a coarsest scale of a shape (D, H, W)."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from manyexits.models import heads
-from manyexits.models.methods import Memory, Method, Now
+from manyexits.models.methods import Memory, Method, Now, by_number
 
 CRITERION = {"classification": "patience", "regression": "agreement"}
 
@@ -33,5 +33,4 @@ def build(
 
 def loss(losses: Float[Tensor, "b e"], memory: Memory, now: Now) -> Float[Tensor, ""]:
     """The phase's loss from the losses of the exits that can learn: their mean, weighted by the exits' numbers [L]."""
-    weights = losses.new_tensor(now.exits)
-    return (losses.mean(0) * weights).sum() / weights.sum()
+    return by_number(losses, now)

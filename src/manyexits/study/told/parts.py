@@ -4,21 +4,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from manyexits.study import components
 from manyexits.study.components import Numbers
 from manyexits.study.entries import BackboneEntry, MethodEntry, WeightsEntry
 from manyexits.study.fields import Positive
 from manyexits.study.recipe import Recipe
-from manyexits.study.regimes import PHASES
+from manyexits.study.regimes import OWN_PHASES, check
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 def _known(phase: str) -> str:
-    if phase not in PHASES:
-        raise ValueError(f"there is no phase {phase!r}; valid names: {components.nearest(phase, list(PHASES))}")
-    return phase
+    return phase if phase in OWN_PHASES else check(phase)
 
 
 Phase = Annotated[str, AfterValidator(_known)]

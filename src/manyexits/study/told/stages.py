@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from manyexits.study import components
 from manyexits.study.components import Numbers
 from manyexits.study.entries import DatasetEntry, WeightsEntry
-from manyexits.study.fields import Distinct, Protocol, Seed
+from manyexits.study.fields import Distinct, Open, Protocol, Seed
 from manyexits.study.told.parts import (
     Digest,
     LabelSettings,
@@ -48,6 +48,13 @@ class TrainingSettings(StageSettings, Stated):
     start: Digest | Literal["scratch"] = "scratch"
     weights: StartSettings | None = None
 
+    @model_validator(mode="after")
+    def _fit(self) -> "TrainingSettings":
+        for phase in self.phases:
+            if self.network.method and (unfit := self.network.method.unfit(phase.recipe)):
+                raise ValueError(f"phase {phase.phase}: {unfit}")
+        return self
+
 
 class OfNetworkSettings(OfFileSettings):
     """`predict`, `count_flops` and `count_backbone`."""
@@ -84,6 +91,16 @@ class EvaluateSettings(OfFileSettings):
 
     identity: IdentitySettings
     task: LabelSettings
+
+
+class GuaranteeSettings(OfFileSettings):
+    """Thresholds with a guarantee."""
+
+    identity: IdentitySettings
+    task: LabelSettings
+    criterion: str
+    tolerated: Distinct[Open]
+    delta: Open
 
 
 class RunSettings(Numbers):
@@ -149,6 +166,15 @@ class DrawnSettings(Numbers):
     """Regime -> digest of all that makes a run one of the paper's."""
 
 
+class DrawnRunSettings(Numbers):
+    """A run whose history an artefact draws."""
+
+    experiment: str
+    variant: str
+    regime: str
+    seed: Seed
+
+
 class ArtefactSettings(OfFilesSettings):
     """A table or figure."""
 
@@ -161,6 +187,8 @@ class ArtefactSettings(OfFilesSettings):
     regimes: Distinct[str]
     protocols: Distinct[Protocol] = Field(default=["paper", "shared", "geometric"])
     options: dict[str, Any]
+    runs: list[DrawnRunSettings] = Field(default_factory=list)
+    """Whose histories are read, in the order of the files."""
 
     @model_validator(mode="after")
     def _taken(self) -> "ArtefactSettings":

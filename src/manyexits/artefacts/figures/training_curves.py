@@ -1,0 +1,76 @@
+"""How every exit learned: its score on validation after every epoch, phases side by side."""
+
+from typing import Any, Literal
+
+import pandas as pd
+from matplotlib import colormaps, pyplot
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+
+from manyexits.artefacts import frames
+from manyexits.artefacts.figures._style import SURFACE, WIDTH
+
+READS = "history"
+COLUMNS = 3
+"""Panels side by side."""
+AGAINST = {"epochs": ("epoch", 1), "flops": ("training FLOPs (P)", 1e15)}
+"""What is spent -> how people read it, and its unit."""
+SCORES = {"accuracy": "validation accuracy (%)", "spearman": "negative squared error × 100"}
+"""Metric of tables -> what trainings measure."""
+
+
+def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epochs", "flops"] = "epochs") -> Figure:
+    """One panel per experiment and regime, a line for each exit and seed; a vertical line where a phase begins.
+
+    Args:
+        frame: histories.
+        told: what is drawn.
+        against: what stands across: epochs, or the FLOPs that were spent.
+    """
+    panels = [
+        (identity, regime, rows[rows["regime"] == regime])
+        for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
+        for regime in frames.regimes(rows, told["regimes"])
+    ]
+    exits = int(frame["exit"].max())
+    scale = BoundaryNorm([k + 0.5 for k in range(exits + 1)], colormaps[SURFACE].N)
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    made, axes = pyplot.subplots(
+        lines, columns, figsize=(WIDTH, 1.9 * lines + 0.5), squeeze=False, sharey=True, layout="constrained"
+    )
+    label, unit = AGAINST[against]
+    for place, (identity, regime, rows) in enumerate(panels):
+        axis = axes.flat[place]
+        panel(axis, spent(rows, against) / unit, rows, scale)
+        axis.set_title(f"{frames.label(identity)}, {regime} ({frames.seeds(rows)})")
+        axis.set_xlabel(label)
+        if place % columns == 0:
+            axis.set_ylabel(SCORES[identity["metric"]])
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    bar = made.colorbar(ScalarMappable(scale, SURFACE), ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
+    bar.set_ticks(range(1, exits + 1), labels=[str(k) for k in range(1, exits + 1)])
+    bar.set_label("exit")
+    return made
+
+
+def spent(rows: pd.DataFrame, against: str) -> pd.Series:
+    """What was spent at the end of every row's epoch: FLOPs, or epochs of all phases so far."""
+    if against == "flops":
+        return rows["flops"]
+    took = rows.drop_duplicates(["seed", "place"]).set_index(["seed", "place"])["epochs"]
+    before = took.groupby("seed").cumsum() - took
+    return rows["epoch"] + before.loc[list(zip(rows["seed"], rows["place"], strict=True))].to_numpy()
+
+
+def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, scale: BoundaryNorm) -> None:
+    """Scores of every exit under every seed, a line for each phase."""
+    for _, own in rows.groupby(["seed", "place", "exit"], sort=False):
+        colour = colormaps[SURFACE](scale(own["exit"].iloc[0]))
+        axis.plot(across[own.index], 100 * own["score"], color=colour, linewidth=0.7)
+    first = rows["seed"] == rows["seed"].iloc[0]
+    for place in sorted(rows["place"].unique())[1:]:
+        axis.axvline(across[first & (rows["place"] < place)].max(), color="#999999", linewidth=0.8)
