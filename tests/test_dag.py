@@ -68,7 +68,8 @@ def test_every_artefact_resolves_by_its_name_and_by_its_files(clone, which, requ
         suffixes = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
         targets += [name, *(f"{study_plan.study.output}/{kind}/{name}.{s}" for kind in kinds for s in suffixes[kind])]
     output = dry_run(clone, *targets, *CONFIGURATIONS[which])
-    assert (stats(output)["table"], stats(output)["figure"]) == (3, 2)
+    stated = study_plan.study
+    assert (stats(output)["table"], stats(output)["figure"]) == (len(stated.tables), len(stated.figures))
 
 
 @pytest.mark.parametrize("which", CONFIGURATIONS)

@@ -25,6 +25,9 @@ def rendered(root, tmp_path, monkeypatch, prepared, request):
     return render
 
 
+MEASURED_ON = ("test split", "test samples", "training images", "validation split")
+
+
 @pytest.mark.parametrize("which", ["plan", "demo"])
 def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
     plan, found = request.getfixturevalue(which), rendered(which)
@@ -36,7 +39,9 @@ def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
         for experiment in plan.runs.drawn(kind, name):
             assert f"- {experiment}: " in text
         assert "n = 144 training, 36 validation and 60 test images" in text  # those of the manifest
-        assert any(what in own[kind, name] for what in ("test split", "test samples", "training images"))
+        assert any(
+            what in own[kind, name] for what in ("test split", "test samples", "training images", "validation split")
+        )
         first = plan.job(kind.removesuffix("s"), name=name).reads["rows"][0]
         assert f"``{plan.below(first)}``" in text
 

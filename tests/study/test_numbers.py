@@ -23,6 +23,7 @@ UNITS = (
     "|as for `sdn`"
 )
 ENTRIES = {
+    "Guarantees": ("guarantees",),
     "DatasetEntry": ("datasets", "digits"),
     "Experiment": ("experiments", "small"),
     "Placement": ("placements", "first"),

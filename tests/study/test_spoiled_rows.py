@@ -3,17 +3,21 @@
 import copy
 import csv
 import io
+import json
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
 from conftest import SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from test_drawable import DRAW, Surface, columns, read_by, rows_of
+from test_drawable import DRAW, Surface, columns, histories_of, read_by, rows_of
 
 from manyexits.analysis import mode_connectivity
 from manyexits.files import rows
+from manyexits.files.provenance import sha256
 from manyexits.study import components
 from manyexits.study.plan import load
 
@@ -27,15 +31,29 @@ CELLS = st.sampled_from([*NUMBERS, *NAMES, *SIGNS])
 
 @cache
 def whole(kind, name):
-    """Settings of an artefact, what each of the files that it reads is, and their lines, as lists of cells."""
+    """Settings of an artefact, what each of the files that it reads is, their lines, as lists of cells, and the records
+    that tell of them."""
     plan = load(copy.deepcopy(STUDY))
+    told = plan.job(kind.removesuffix("s"), name=name).settings
+    if components.module(kind, name).READS == "history":
+        with TemporaryDirectory() as folder:
+            texts = [path.read_text() for path in histories_of(read_by(plan, kind, name), plan, Path(folder))]
+        return (
+            told,
+            ["rows"] * len(texts[::2]),
+            [cells(text) for text in texts[::2]],
+            list(map(json.loads, texts[1::2])),
+        )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(mode_connectivity, "Surface", Surface)
         texts = [("rows", rows.to_csv(rows_of(job, plan), columns(kind, name))) for job in read_by(plan, kind, name)]
         beside = read_by(plan, kind, name, "comparisons")
         texts += [("comparisons", rows.to_csv(rows_of(job, plan), rows.COMPARED)) for job in beside]
-    files = [list(csv.reader(io.StringIO(text))) for _, text in texts]
-    return plan.job(kind.removesuffix("s"), name=name).settings, [what for what, _ in texts], files
+    return told, [what for what, _ in texts], [cells(text) for _, text in texts], []
+
+
+def cells(text):
+    return list(csv.reader(io.StringIO(text)))
 
 
 def spoil(files, data):
@@ -68,7 +86,7 @@ def spoil(files, data):
 
 
 def judge(kind, name, folder, data):
-    told, kinds, files = whole(kind, name)
+    told, kinds, files, records = whole(kind, name)
     paths = {"rows": [], "comparisons": []}
     for index, (what, lines) in enumerate(zip(kinds, spoil(files, data), strict=True)):
         if lines is None:
@@ -77,6 +95,10 @@ def judge(kind, name, folder, data):
         csv.writer(text, lineterminator="\n").writerows(lines)
         paths[what].append(folder / f"{index}.csv")
         paths[what][-1].write_text(text.getvalue())
+        if records:
+            record = records[index] | {"outputs_sha256": {f"{index}.csv": sha256(paths[what][-1])}}
+            paths[what].append(folder / f"{index}.json")
+            paths[what][-1].write_text(json.dumps(record))
     said = ""
     try:
         DRAW[kind](told, paths["rows"], folder / "made.csv", *([paths["comparisons"]] if kind == "tables" else []))

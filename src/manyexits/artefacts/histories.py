@@ -1,5 +1,6 @@
 """How trainings went, as one frame: every epoch of every exit, and what every phase took."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,10 @@ from manyexits.files.provenance import sha256
 AGAIN = "let the workflow make the files again"
 TOOK = ("epochs", "best_epoch", "stopped_early", "samples_of_phase", "flops_of_phase", "device_seconds")
 """What is kept of a phase's record."""
+LEAST = {"epoch": 1, "exit": 1, "samples": 0, "flops": 0, "score": -math.inf}
+"""What is drawn of a history, none of which may lack or be infinite, and its least value."""
+WHOLE = ("epoch", "exit", "samples")
+"""Columns of whole numbers; FLOPs may be more than fit into one."""
 
 
 class PhaseTook(BaseModel):
@@ -28,7 +33,7 @@ class PhaseTook(BaseModel):
     device_seconds: Annotated[float, Field(ge=0)]
 
 
-class Record(BaseModel):
+class TrainingRecord(BaseModel):
     """What is read of run.json."""
 
     settings: dict[str, Any]
@@ -50,7 +55,7 @@ def read(paths: Sequence[Path], runs: Sequence[dict[str, Any]], made_by: Sequenc
         raise ValueError(f"--inputs: {len(runs)} runs have {2 * len(runs)} files, and {len(paths)} are given; {AGAIN}")
     found = []
     for history, record, run, expected in zip(paths[::2], paths[1::2], runs, made_by[::2], strict=True):
-        told = reading.json_as(record, Record)
+        told = reading.json_as(record, TrainingRecord)
         made.by_digest(record, whose(told.settings), expected)
         if told.outputs_sha256.get(history.name) != sha256(history):
             raise ValueError(f"{history} is not the one that {record} tells of; {AGAIN}")
@@ -64,7 +69,16 @@ def _epochs(path: Path) -> pd.DataFrame:
         *known, gained = frame.columns
         if tuple(known) != rows.HISTORY:
             raise ValueError("it has other columns than this version writes")
-        return frame.rename(columns={gained: "score"})
+        frame = frame.rename(columns={gained: "score"})
+        if frame["phase"].isna().any():
+            raise ValueError("a row has no phase")
+        for column, least in LEAST.items():
+            values = frame[column]
+            if values.dtype.kind not in "iuf" or not (values.ge(least) & values.abs().lt(math.inf)).all():
+                raise ValueError(f"a row's {column} is no number")
+            if column in WHOLE and values.mod(1).ne(0).any():
+                raise ValueError(f"a row's {column} is no whole number")
+        return frame
 
 
 def _joined(epochs: pd.DataFrame, phases: Sequence[PhaseTook], path: Path) -> pd.DataFrame:

@@ -329,8 +329,8 @@ CHANGES = {
 def test_the_papers_numbers_belong_to_what_is_the_papers_and_not_to_a_name(root, what):
     change, belong = CHANGES[what]
     read = resolve.read([root / "config.yaml"])
-    drawn = {"tables": {"table1": {"experiments": "all", "sweep": None}, "mode_connectivity": None}, "figures": None}
-    plan = load(resolve.merge(resolve.merge(read, drawn), change))
+    drawn = {"tables": {"table1": {"experiments": "all"}}, "figures": {}}
+    plan = load(resolve.merge(read | drawn, change))
     told = {each["experiment"]: each for each in plan.job("table", name="table1").settings["experiments"]}
     ours = told["mine" if what == "its name" else "cifar100-resnet34"]["published"]["mixed"]
     assert (ours in set(frames.published("table1")["digest"])) == belong

@@ -274,7 +274,7 @@ def test_a_lesson_costs_what_torch_counts(fitted, monkeypatch, phase):
     def counting(lessons, *arguments):
         with FlopCounterMode(display=False) as mode:
             learn(lessons, *arguments)
-        counted.append(mode.get_total_flops() / 2 / (lessons.phase.recipe.batch * lessons.phase.flops_of_lesson))
+        counted.append(mode.get_total_flops() / 2 / (lessons.phase.recipe.batch * lessons.pupil.turn.flops_of_lesson))
 
     monkeypatch.setattr(Lessons, "learn", counting)
     settings = told(phase, epochs=1)

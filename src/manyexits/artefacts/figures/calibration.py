@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps, pyplot
+from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import SURFACE, WIDTH
+from manyexits.artefacts.figures._exits import ExitColours
+from manyexits.artefacts.figures._style import WIDTH
 from manyexits.files.rows import BINS
 
 READS = "rows"
@@ -32,19 +31,18 @@ HEIGHT = 1.35
 def figure(frame: pd.DataFrame, told: dict[str, Any]) -> Figure:
     """Per experiment a column for each regime: reliability of every exit as it is, and at a temperature of its own that
     was fitted on the validation split; the expected calibration error of both; the area under the ROC curve of
-    confidence as a score for being right. Means over seeds.
+    the certainty by which samples leave, as a score for being right. Means over seeds.
 
     Args:
         frame: rows.
         told: what is drawn.
     """
     columns = [
-        (frames.label(identity), regime, rows[rows["regime"] == regime])
+        (identity, regime, rows[rows["regime"] == regime])
         for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
         for regime in frames.regimes(rows, told["regimes"])
     ]
-    exits = int(frame["exit"].max())
-    scale = BoundaryNorm([k + 0.5 for k in range(exits + 1)], colormaps[SURFACE].N)
+    colours = ExitColours(frame["exit"].dropna())
     blocks = -(-len(columns) // COLUMNS)
     lines, across = len(ROWS) * blocks, min(COLUMNS, len(columns))
     made, axes = pyplot.subplots(
@@ -52,32 +50,30 @@ def figure(frame: pd.DataFrame, told: dict[str, Any]) -> Figure:
     )
     for axis in axes.flat:
         axis.set_visible(False)
-    for place, (label, regime, rows) in enumerate(columns):
+    for place, (identity, regime, rows) in enumerate(columns):
         block, column = divmod(place, across)
-        means = averaged(rows)
+        means = averaged(rows, identity["criterion"])
         for row, (named, draw) in enumerate(ROWS.items(), start=len(ROWS) * block):
             axis = axes[row, column]
             axis.set_visible(True)
-            draw(axis, means, scale)
+            draw(axis, means, colours)
             axis.set_ylabel(named if column == 0 else "")
-        axes[len(ROWS) * block, column].set_title(f"{label}\n{regime}, {frames.seeds(rows)}")
-    bar = made.colorbar(ScalarMappable(scale, SURFACE), ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
-    bar.set_ticks(range(1, exits + 1), labels=[str(k) for k in range(1, exits + 1)])
-    bar.set_label("exit")
+        axes[len(ROWS) * block, column].set_title(f"{frames.label(identity)}\n{regime}, {frames.seeds(rows)}")
+    colours.bar(made, axes)
     return made
 
 
-def averaged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, by protocol and exit, a column for each metric."""
-    own = rows["exit"].notna() & (rows["budget"] == "") & rows["criterion"].isin(["", "confidence"])
+def averaged(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """Means over seeds, by protocol and exit, a column for each metric; those of certainty under one criterion."""
+    own = rows["exit"].notna() & (rows["budget"] == "") & rows["criterion"].isin(["", criterion])
     kept = rows[own].astype({"metric": str, "protocol": str})
     return kept.pivot_table("value", ["protocol", "exit"], "metric", aggfunc="mean")
 
 
-def reliability(protocol: str) -> Callable[[Axes, pd.DataFrame, BoundaryNorm], None]:
+def reliability(protocol: str) -> Callable[[Axes, pd.DataFrame, ExitColours], None]:
     """Accuracy against confidence, bin by bin, one line for each exit."""
 
-    def draw(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
+    def draw(axis: Axes, means: pd.DataFrame, colours: ExitColours) -> None:
         axis.plot([0, 100], [0, 100], color="#999999", linewidth=0.8)
         every = frames.records(means.reset_index())
         for row in (each for each in every if each["protocol"] == protocol):
@@ -87,14 +83,13 @@ def reliability(protocol: str) -> Callable[[Axes, pd.DataFrame, BoundaryNorm], N
                 if row.get(f"bin{b}_share", 0) >= LEAST
             ]
             there = 100 * pd.DataFrame(points, columns=[0, 1], dtype=float)
-            colour = colormaps[SURFACE](scale(row["exit"]))
-            axis.plot(there[0], there[1], ".-", color=colour, markersize=3, linewidth=0.8)
+            axis.plot(there[0], there[1], ".-", color=colours.of[row["exit"]], markersize=3, linewidth=0.8)
         axis.set(xlim=(0, 100), ylim=(0, 100), xticks=[0, 50, 100], yticks=[0, 50, 100], xlabel="confidence (%)")
 
     return draw
 
 
-def errors(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
+def errors(axis: Axes, means: pd.DataFrame, colours: ExitColours) -> None:
     """Expected calibration error of every exit, before and after."""
     by_protocol = means["ece"].unstack("protocol")
     for protocol, fill in ((BEFORE, "white"), (AFTER, "black")):
@@ -105,14 +100,14 @@ def errors(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
     axis.set(xticks=by_protocol.index, xlabel="exit")
 
 
-def failures(axis: Axes, means: pd.DataFrame, scale: BoundaryNorm) -> None:
-    """How well confidence tells right from wrong, at every exit."""
+def failures(axis: Axes, means: pd.DataFrame, colours: ExitColours) -> None:
+    """How well certainty tells right from wrong, at every exit."""
     own = means["failure_auroc"].unstack("protocol")[BEFORE]
     axis.plot(own.index, 100 * own, "s-", color="black", markersize=3, linewidth=0.8)
     axis.set(ylim=(50, 100), xticks=own.index, xlabel="exit")
 
 
-ROWS: dict[str, Callable[[Axes, pd.DataFrame, BoundaryNorm], None]] = {
+ROWS: dict[str, Callable[[Axes, pd.DataFrame, ExitColours], None]] = {
     "accuracy (%)\nas it is": reliability(BEFORE),
     "accuracy (%)\nat temperatures": reliability(AFTER),
     "ECE (%): as it is ○,\nat temperatures ●": errors,

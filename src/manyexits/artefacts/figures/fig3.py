@@ -118,8 +118,8 @@ class Scale:
     @property
     def ticks(self) -> list[float]:
         """Few round values, which the contours have, too."""
-        locators = [LogLocator(subs=(1, 2, 5)), MaxNLocator(5)] if self.logarithmic else [MaxNLocator(5)]
-        for locator in locators:
+        finer = [LogLocator(), LogLocator(subs=(1, 2, 5))] if self.logarithmic else []
+        for locator in [*finer, MaxNLocator(5)]:
             inside = [tick for tick in locator.tick_values(self.low, self.high) if self.low <= tick <= self.high]
             if len(inside) > 2:
                 break

@@ -3,14 +3,13 @@
 from typing import Any, Literal
 
 import pandas as pd
-from matplotlib import colormaps, pyplot
+from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import SURFACE, WIDTH
+from manyexits.artefacts.figures._exits import ExitColours
+from manyexits.artefacts.figures._style import WIDTH
 
 READS = "history"
 COLUMNS = 3
@@ -34,8 +33,7 @@ def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epoch
         for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
         for regime in frames.regimes(rows, told["regimes"])
     ]
-    exits = int(frame["exit"].max())
-    scale = BoundaryNorm([k + 0.5 for k in range(exits + 1)], colormaps[SURFACE].N)
+    colours = ExitColours(frame["exit"])
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     made, axes = pyplot.subplots(
@@ -44,16 +42,14 @@ def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epoch
     label, unit = AGAINST[against]
     for place, (identity, regime, rows) in enumerate(panels):
         axis = axes.flat[place]
-        panel(axis, spent(rows, against) / unit, rows, scale)
+        panel(axis, spent(rows, against) / unit, rows, colours)
         axis.set_title(f"{frames.label(identity)}, {regime} ({frames.seeds(rows)})")
         axis.set_xlabel(label)
         if place % columns == 0:
             axis.set_ylabel(SCORES[identity["metric"]])
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    bar = made.colorbar(ScalarMappable(scale, SURFACE), ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
-    bar.set_ticks(range(1, exits + 1), labels=[str(k) for k in range(1, exits + 1)])
-    bar.set_label("exit")
+    colours.bar(made, axes)
     return made
 
 
@@ -66,10 +62,10 @@ def spent(rows: pd.DataFrame, against: str) -> pd.Series:
     return rows["epoch"] + before.loc[list(zip(rows["seed"], rows["place"], strict=True))].to_numpy()
 
 
-def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, scale: BoundaryNorm) -> None:
+def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, colours: ExitColours) -> None:
     """Scores of every exit under every seed, a line for each phase."""
     for _, own in rows.groupby(["seed", "place", "exit"], sort=False):
-        colour = colormaps[SURFACE](scale(own["exit"].iloc[0]))
+        colour = colours.of[own["exit"].iloc[0]]
         axis.plot(across[own.index], 100 * own["score"], color=colour, linewidth=0.7)
     first = rows["seed"] == rows["seed"].iloc[0]
     for place in sorted(rows["place"].unique())[1:]:

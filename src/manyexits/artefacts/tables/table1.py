@@ -20,14 +20,12 @@ COMPARED = "best"
 METRICS = ("accuracy", "spearman", "backbone_cost")
 POINTS = ("paper",)
 
-Protocol = Literal["shared", "paper", "geometric", "temperature"]
 WHERE_CHOSEN = {
     "shared": "one threshold for all exits, chosen on the validation split",
     "paper": "one threshold for all exits, chosen on the test split as the authors do",
     "geometric": "one threshold per exit, chosen on the validation split as MSDNet does",
     "temperature": "one threshold for all exits, each at a temperature of its own, both from the validation split",
 }
-DEFAULT: tuple[Protocol, ...] = ("shared", "paper", "geometric")
 
 
 def table(
@@ -48,7 +46,7 @@ def table(
         best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """
     known = told.get("protocols", WHERE_CHOSEN)
-    protocols = protocols or [name for name in DEFAULT if name in known]
+    protocols = protocols or [name for name in WHERE_CHOSEN if name in known]
     found = measured(frame)
     lines = [
         line

@@ -1,10 +1,13 @@
 """A report as text: coloured tables on a terminal, plain lines elsewhere."""
 
 import sys
+from itertools import groupby
 
-from manyexits.commands.doctor import DATA, Finding, Report, Target
+from manyexits.commands.doctor import DATA, Finding, Report, State, Target
 
 COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
+MANY = 5
+"""Tables and figures that share a line where the same is to be said of them; fewer have a line each."""
 
 
 def show(report: Report) -> None:
@@ -17,8 +20,22 @@ def show(report: Report) -> None:
 
 def blocks(report: Report) -> dict[str, list[Finding]]:
     """All sections, the tables and figures as the last one."""
-    drawn = {"Tables and figures": [_drawn(target) for target in report.targets]} if report.targets else {}
+    drawn = {"Tables and figures": _together([_drawn(target) for target in report.targets])} if report.targets else {}
     return report.sections | drawn
+
+
+def _together(findings: list[Finding]) -> list[Finding]:
+    """One line for many of which the same is to be said."""
+    found: list[Finding] = []
+    for (state, says), group in groupby(sorted(findings, key=_said), key=_said):
+        alike = list(group)
+        names = ", ".join(each.what for each in alike)
+        found += alike if len(alike) < MANY else [Finding(state, f"these {len(alike)}", f"{names}: {says}")]
+    return found
+
+
+def _said(finding: Finding) -> tuple[State, str]:
+    return finding.state, finding.says
 
 
 def _drawn(target: Target) -> Finding:

@@ -32,7 +32,7 @@ def build(
         depth: layers in front of a head's last linear one: convolutions on maps, hidden layers on tokens.
         hidden: width of the hidden layers on tokens; null: the authors' 1024 for one, 8192 for more [C].
         cure: what is done about exits that disturb one another; null: nothing.
-        rising: epochs over which loss_scaling's weights rise; null: 100.
+        rising: number of epochs over which loss_scaling's weights rise; null: 100.
     """
     if rising is not None and cure != "loss_scaling":
         raise ValueError(
