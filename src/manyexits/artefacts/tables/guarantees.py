@@ -25,7 +25,18 @@ NOBODY = "†"
 
 
 def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
-    """Experiments x regimes x procedures, a column for each tolerated risk: means over seeds."""
+    """Experiments x regimes x procedures, a column for each tolerated risk: means over seeds.
+
+    Args:
+        frame: guarantees.
+        told: what is drawn.
+
+    Raises:
+        ValueError: for a row of a loss or a procedure that is none.
+    """
+    for column, known in (("loss", ABOUT), ("procedure", PROCEDURES)):
+        if unknown := list(frame.loc[~frame[column].isin(list(known)), column]):
+            raise ValueError(f"--inputs: a row's {column} is {unknown[0]!r}; let the workflow make the files again")
     by = [*frames.NAMES, "regime", "criterion", "loss", "procedure", "epsilon", "delta"]
     relative = frame.assign(cost=frame["cost"] / frame["backbone_cost"])
     means = {name: (name, "mean") for name in ("risk", "accuracy", "cost", "early", "chosen_on", "n")}
