@@ -44,7 +44,8 @@ def test_all_trains_every_experiment_once(clone, plan):
     jobs = stats(dry_run(clone))
     runs = [run for name in plan.runs.shown for run in plan.runs.of(name)]
     assert jobs["train"] == jobs["evaluate"] == len(runs)
-    assert jobs["pretrain"] == 10 * 4  # ten experiments, four seeds; regimes and placements share phase 1
+    # ten backbones on their datasets, and four lengths of phase 1; regimes, methods and placements share it
+    assert jobs["pretrain"] == (10 + 4) * 4
     assert jobs["prepare"] == 5
     assert jobs["weights"] == 1
     assert jobs["card"] == 1

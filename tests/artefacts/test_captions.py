@@ -56,7 +56,7 @@ def test_captions_are_valid_markup(rendered, which):
 
 def test_captions_follow_the_study(rendered):
     assert "7 × 7 points" in rendered("demo")["figures", "fig3"]
-    assert "Budgets (25 %, 50 %, 75 %, 100 %)" in rendered("plan")["tables", "table1"]
+    assert "budgets (25 %, 50 %, 75 %, 100 %)" in rendered("plan")["tables", "table1"]
 
 
 def test_the_report_lists_every_artefact_under_one_label(root, raw):

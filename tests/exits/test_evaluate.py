@@ -135,6 +135,20 @@ def test_failure_prediction_is_how_often_a_right_sample_is_surer_than_a_wrong_on
         assert row["value"] == (pytest.approx(sum(pairs) / len(pairs)) if pairs else None)
 
 
+@quick
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.5, 0.8, 1.0]))
+def test_a_promise_is_what_the_thresholds_cost_on_the_split_that_chose_them(seed, threshold):
+    validation, test = split(seed, n=15), split(seed + 1)
+    own = cell([threshold] * 2)
+    cells = [own, cell(None) | {"budget": 0.1}, own | {"protocol": "paper"}]  # of `paper` the test split did
+    scans = {"confidence": criteria.named("confidence", TASK, 3)}
+    left_at = evaluate.leaving(cells, TASK, scans, test)
+    found = evaluate.evaluate(cells, TASK, scans, validation, test, left_at, COSTS, BACKBONE)
+    (promise,) = (row for row in found if row["metric"] == "promised_cost")
+    assert promise["value"] == pytest.approx(spent(validation["confidence"], validation, threshold)[0])
+    assert (promise["protocol"], promise["budget"], promise["n"]) == ("shared", 0.5, 15)
+
+
 def test_each_exit_uses_its_own_threshold_and_words_stand_for_nobody_and_everybody():
     made = arrays(np.array([[0.9, 0.9, 0.1], [0.5, 0.9, 0.1], [0.9, 0.2, 0.1]]), np.eye(3, dtype=bool))
     assert told(rows_of(cell(["nobody", 0.3]), made), "exit_share") == [0, 2 / 3, 1 / 3]
@@ -308,7 +322,8 @@ def test_every_row_fits_the_schema_and_tells_its_samples():
     found = run(split(0), split(1, n=30))
     assert rows.to_csv(found, rows.COLUMNS).count("\n") == len(found) + 1
     assert {row["split"] for row in found} == {"test"}
-    assert {row["n"] for row in found if row["metric"] != "exit_accuracy"} == {30}
+    assert {row["n"] for row in found if row["metric"] not in ("exit_accuracy", "promised_cost")} == {30}
+    assert {row["n"] for row in found if row["metric"] == "promised_cost"} == {40}  # of validation
     assert [(row["value"], row["unit"]) for row in found if row["metric"] == "backbone_cost"] == [(5, "FLOPs")]
 
 
@@ -368,6 +383,7 @@ def test_scores_have_rows_of_every_metric_at_exits_cells_and_points():
         of_exit = {r["metric"]: r["value"] for r in found if r.get("exit") == k + 1 and "criterion" not in r}
         assert of_exit == expected
     of_cells = [r for r in found if "budget" in r and "threshold" not in r and "exit" not in r]
+    of_cells = [r for r in of_cells if r["metric"] != "promised_cost"]
     assert [r["metric"] for r in of_cells] == list(SCORES.metrics) * 8  # 2 protocols, 3 budgets and Max
     assert len(points(found, "paper", "agreement")) == 3 * 100
     assert len(points(found, "shared", "agreement")) == 3 * 61  # limits from exit 2's cost on: exit 1 has no gap

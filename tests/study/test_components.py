@@ -56,8 +56,8 @@ def test_every_component_of_the_study_exists(plan):
 
 
 def test_every_table_and_figure_has_its_entry_in_the_study(plan):
-    assert set(components.names("tables")) == set(plan.study.tables)
-    assert set(components.names("figures")) == set(plan.study.figures)
+    for kind, entries in (("tables", plan.study.tables), ("figures", plan.study.figures)):
+        assert set(components.names(kind)) == {plan.runs.component(kind, name) for name in entries}
 
 
 # -- files that are not what files of their kind are ------------------------------------------------------------------
@@ -275,6 +275,7 @@ RIGHT = {
     "OWN": [True, False],
     "PAIRS": [True, False],
     "TEACHES": [True, False],
+    "SCHEDULED": [True, False],
     "COLUMNS": [("x",), ("x", "y")],
     "TEXT": [("x",), ("x", "y")],
     "RELEASES": [("x",), ("x", "y")],

@@ -23,6 +23,7 @@ from manyexits.models.network import MultiExit
 from manyexits.study import components
 from manyexits.study.plan import load
 from manyexits.study.refusals import StudyError
+from manyexits.study.regimes import PHASES
 
 
 def draw_table(told, paths, output, beside=()):
@@ -233,6 +234,7 @@ def studies(draw):
                 "protocols": made["protocols"],
                 "protocol": made["protocols"],
                 "criterion": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
+                "criteria": [each for base in bases for each in made[base].get("criteria", CRITERIA)],
                 "overlay": [True, False],
                 "against": ["epochs", "flops"],
                 "best": [False, True],
@@ -241,17 +243,18 @@ def studies(draw):
             for option in options:
                 if draw(st.integers(0, 2)) == 0:
                     found = draw(some(list(dict.fromkeys(seen[option]))))
-                    how = {"protocols": found, "colours": dict.fromkeys(found, "#123456")}
+                    how = {"protocols": found, "criteria": found, "colours": dict.fromkeys(found, "#123456")}
                     stated[option] = how.get(option, found[0])
             made[name] = stated
     return made
 
 
 OPTIONS = {
-    "table1": ("protocols", "criterion", "best"),
+    "table1": ("protocols", "criteria", "best"),
     "comparisons": ("protocols", "criterion"),
     "guarantees": (),
     "training_cost": (),
+    "schedule": ("protocol", "criterion"),
     "mode_connectivity": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
@@ -262,24 +265,31 @@ OPTIONS = {
 """Table or figure -> its options."""
 
 
+HALF = {"extends": "quick", "epochs": 1, "patience": 1, "origin": {"epochs": "O", "patience": "O"}}
+"""Of the small study's recipe: two such phases take as many epochs as one of the others."""
+
+
+def recipes(regimes):
+    """Of an experiment, so that disjoint, joint and mixed train the backbone for one number of epochs."""
+    return dict.fromkeys(PHASES, "quick") | ({"mixed": "half"} if "mixed" in regimes else {})
+
+
 def written(given):
     """A study as its configuration would state it."""
     raw = yaml.safe_load(SMALL)
+    raw["recipes"]["half"] = HALF
     raw["datasets"]["scores"] = {"source": "digits", "scores": [0, 9]}
     raw["methods"] |= {"pbee": {"kind": "pbee"}, "ztw": {"kind": "ztw"}}
     raw["backbones"]["other"] = raw["backbones"]["tiny"] | {"width": 8}
     raw["regimes"], raw["protocols"], raw["budgets"] = REGIMES, given["protocols"], given["budgets"]
     raw["experiments"] = {
-        name: given[name] | {"backbone": backbone, "recipes": "quick"}
+        name: given[name] | {"backbone": backbone, "recipes": recipes(given[name]["regimes"])}
         for name, backbone in (("one", "tiny"), ("two", "other"))
         if given[name]
     }
     raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
-    for kind, names in (
-        ("tables", ("table1", "comparisons", "guarantees", "training_cost", "mode_connectivity")),
-        ("figures", ("budget_curves", "exit_distribution", "calibration", "training_curves", "fig3")),
-    ):
-        raw[kind] = {name: given[name] for name in names if given.get(name)}
+    for kind in DRAW:
+        raw[kind] = {name: given[name] for name in components.names(kind) if given.get(name)}
     return raw
 
 
@@ -358,6 +368,30 @@ def check_cost(made, told, plan):
         assert set(own[["experiment", "variant", "regime"]].itertuples(index=False, name=None)) == expected
     assert len(made.sections) == 3
     assert "nan" not in made.markdown().lower()
+
+
+def check_schedule(made, told, plan):
+    (check_scheduled if hasattr(made, "axes") else check_schedules)(made, told, plan)
+
+
+def check_schedules(made, told, plan):
+    lines = list(lines_of(told, plan))
+    assert set(made.data[["experiment", "variant", "regime"]].itertuples(index=False, name=None)) == set(lines)
+    assert all(len(section) == len(lines) for section in made.sections.values())
+    assert set(made.data["budget"]) == {*map(str, plan.study.budgets), "max"}
+    assert sum("share of phase 1 with the largest mean" in note for note in made.notes) == len(told["experiments"])
+    assert "nan" not in made.markdown().lower()
+
+
+def check_scheduled(made, told, plan):
+    panels = [axis for axis in made.axes if axis.get_visible()]
+    assert len(panels) == len(told["experiments"])
+    for axis, identity in zip(panels, told["experiments"], strict=True):
+        shares = {100 * first / total for first, total in identity["schedule"].values()}
+        drawn = [line for line in axis.get_lines() if not line.get_label().startswith("_")]
+        assert len(drawn) == len(plan.study.budgets) + 1
+        assert {share for line in drawn for share in line.get_xdata()} == shares
+    made.canvas.draw()
 
 
 def check_connectivity(made, told, plan):
@@ -448,6 +482,7 @@ CHECKS = {
     "comparisons": check_comparisons,
     "guarantees": check_guarantees,
     "training_cost": check_cost,
+    "schedule": check_schedule,
     "mode_connectivity": check_connectivity,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
@@ -511,17 +546,18 @@ def one(**stated):
         one(criteria=["entropy", "confidence"]),
         one(regimes=["disjoint"], seeds=[1, 2]) | {"comparisons": None},
         one(regimes=["joint", "mixed"], seeds=[1]),
-        one(regimes=[*REGIMES], seeds=[1]) | {"fig3": None},
+        one(regimes=[*REGIMES], seeds=[1]) | {"fig3": None, "schedule": None},
         one(regimes=[*REGIMES][:6], seeds=[1, 2], criteria=["confidence", "patience"], vary={"method": ["ztw", "pbee"]})
-        | {"fig3": {"experiments": ["one"], "sweep": "method"}},
+        | {"fig3": {"experiments": ["one"], "sweep": "method"}, "schedule": None},
         {"budgets": [1e-3]},
         {"budgets": [2.0]},
-        {"table1": ALL["table1"] | {"criterion": "entropy", "protocols": ["geometric", "paper"]}},
+        {"table1": ALL["table1"] | {"criteria": ["entropy"], "protocols": ["geometric", "paper"]}},
+        {"table1": ALL["table1"] | {"criteria": ["entropy", "confidence"]}},
     ],
 )
 def test_odd_studies_are_drawn_whole(change, tmp_path):
     plan = load(written(PLAIN | ALL | change))
-    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3", "comparisons"}
+    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3", "comparisons", "schedule"}
     check_drawn(plan, tmp_path)
 
 
@@ -530,14 +566,17 @@ SAID = {
     | {"comparisons": None},
     "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores")
     | {"calibration": None, "guarantees": None},
-    "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES]),
+    "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES])
+    | {"schedule": None},
+    "tables.schedule: the backbone learns for one number of epochs in every regime, and in those of one for joint 2, a"
+    " 4; give": one(regimes=["joint", "a"]) | {"fig3": None},
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])
     | {"fig3": None, "comparisons": None},
     "tables.comparisons: it compares regimes, and one has disjoint alone": one(regimes=["disjoint"], seeds=[1, 2]),
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
         criteria=["entropy"]
     )
-    | {"protocols": ["geometric"], "comparisons": None, "exit_distribution": None},
+    | {"protocols": ["geometric"], "comparisons": None, "exit_distribution": None, "schedule": None},
     "tables.table1.protocols: there is no 'shared'; valid names: ": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
@@ -550,9 +589,13 @@ SAID = {
     | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
     "figures.calibration: calibration is not defined for regression": one(dataset="scores")
     | {"fig3": None, "mode_connectivity": None, "guarantees": None},
+    "tables.table1.criteria: this list must not be empty": {"table1": ALL["table1"] | {"criteria": []}},
+    "tables.table1.criteria: one is not evaluated under 'patience', but under confidence, entropy": {
+        "table1": ALL["table1"] | {"criteria": ["confidence", "patience"]}
+    },
     "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
-        "table1": ALL["table1"] | {"protocols": ["geometric"], "criterion": "patience"},
+        "table1": ALL["table1"] | {"protocols": ["geometric"], "criteria": ["patience"]},
         **one(criteria=["confidence", "patience"]),
     },
     "figures.budget_curves.criterion: one is not evaluated under 'patience', but under confidence, entropy": {

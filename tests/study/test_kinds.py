@@ -17,6 +17,7 @@ def two(raw):
     def make(of, name, **options):
         raw[of] = {name: {"experiments": ["small"]}, "second": {"kind": name, "experiments": ["small"]} | options}
         raw["tables" if of == "figures" else "figures"] = {}
+        raw["experiments"]["small"]["regimes"] = ["disjoint", "joint"]  # which all kinds are defined for
         return load(raw)
 
     return make

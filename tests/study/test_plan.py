@@ -155,6 +155,9 @@ def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
     assert {e.base for e in plan.runs.experiments.values()} == {
         "cifar100-msdnet",
         "cifar100-resnet34",
+        "cifar100-resnet34-regimes",
+        "cifar100-resnet34-scaled",
+        "cifar100-resnet34-schedule",
         "cifar100-resnet20",
         "cifar100-vit_t",
         "cifar100-vit_b",

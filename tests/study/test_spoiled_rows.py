@@ -13,7 +13,7 @@ import yaml
 from conftest import SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from test_drawable import DRAW, Surface, columns, histories_of, read_by, rows_of
+from test_drawable import DRAW, HALF, Surface, columns, histories_of, read_by, recipes, rows_of
 
 from manyexits.analysis import mode_connectivity
 from manyexits.files import rows
@@ -23,6 +23,8 @@ from manyexits.study.plan import load
 
 DRAWN = {kind: {name: {"experiments": ["small"]} for name in components.names(kind)} for kind in DRAW}
 STUDY = yaml.safe_load(SMALL) | DRAWN
+STUDY["recipes"]["half"] = HALF
+STUDY["experiments"]["small"]["recipes"] = recipes(["mixed"])
 NUMBERS = ["-1", "0", "1", "2.5", "1e300", "-1e300", "1e-300", "inf", "-inf", "nan", "1" * 30, "4" * 400]
 NAMES = ["", " ", "x", "True", "joint", "mixed", "confidence", "accuracy", "shared", "max", "0.5"]
 SIGNS = ["é", "\x1b[0m", "$x_", "\\"]

@@ -44,10 +44,11 @@ def caption(checkout: Path, plan: Plan, kind: str, name: str) -> str:
 def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
     """What captions can name: the experiments that are drawn, their n per split, budgets, options."""
     experiments, criteria = [], []
-    asked = plan.runs.artefact(kind, name).options.get("criterion")
+    options = plan.runs.artefact(kind, name).options
+    asked = options.get("criteria") or [options.get("criterion")]
     for drawn in plan.runs.drawn(kind, name):
         entry = plan.runs.experiment(drawn)
-        criteria.append(asked or plan.study.criterion(entry))
+        criteria += asked if asked != [None] else [plan.study.criterion(entry)]
         told = {"name": drawn, "backbone": entry.backbone, "dataset": entry.dataset, "method": entry.method}
         n = _images(Path(plan.study.data) / entry.dataset / "manifest.json")
         experiments.append(told | {"regimes": entry.regimes, "seeds": plan.runs.seeds(drawn), "n": n})
@@ -55,7 +56,7 @@ def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
         "experiments": experiments,
         "budgets": ", ".join(f"{100 * budget:g} %" for budget in plan.study.budgets),
         "criteria": ", ".join(dict.fromkeys(criteria)),
-        "options": plan.runs.artefact(kind, name).options,
+        "options": options,
         "analyses": plan.study.analyses,
         "sources": [plan.below(file) for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]],
     }

@@ -150,6 +150,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
+def protocol(told: dict[str, Any], asked: str | None) -> str:
+    """Of an artefact that shows one: what is asked for; else `shared`, or the first that the study has."""
+    known = told.get("protocols", ["shared"])
+    return asked or ("shared" if "shared" in known else str(known[0]))
+
+
 def seeds(frame: pd.DataFrame) -> str:
     """How many seeds the means of some rows are over."""
     count = frame["seed"].nunique()

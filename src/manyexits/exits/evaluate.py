@@ -73,8 +73,10 @@ def evaluate(
         rows += [{**row, "protocol": "temperature"} for row in after]
     found = {name: [scored(test, scan, task) for scan in own] for name, own in scans.items()}
     rows += failure(task, found, test)
+    before = leaving([cell for cell in cells if cell["protocol"] != "paper"], task, scans, validation)
     for cell in cells:
         rows += cell_rows(cell, task, left_at.get(key(cell)), test, costs)
+        rows += [promise(cell, before[key(cell)], costs)] if key(cell) in before else []
     for name, own in scans.items():
         swept = [sweep(each.certain, each.gain, costs) for each in found[name]]
         points = paper_points(own) + shared_points(
@@ -188,6 +190,13 @@ def cell_rows(
         rows.append({**own, "metric": "exit_share", "value": float(here.mean()), "n": len(left_at)})
         rows.append({**own, "metric": "exit_accuracy", "value": float(right[here].mean()) if here.any() else None})
     return rows
+
+
+def promise(cell: dict[str, Any], left_at: Int[np.ndarray, " n"], costs: Int[np.ndarray, " k"]) -> dict[str, Any]:
+    """What a sample costs on the validation split, which chose the thresholds."""
+    common = {name: cell[name] for name in ("protocol", "criterion", "budget")}
+    value = float(costs[left_at - 1].sum() / len(left_at))
+    return {**common, "metric": "promised_cost", "value": value, "unit": "FLOPs", "n": len(left_at)}
 
 
 def left(arrays: Arrays, left_at: Int[np.ndarray, " n"]) -> np.ndarray:

@@ -59,9 +59,15 @@ KINDS = {
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
     "tables": Kind(
-        "artefacts/tables", "table", ("frame", "told"), constants=("READS",), further=("MOST", "COMPARED", "TASKS")
+        "artefacts/tables",
+        "table",
+        ("frame", "told"),
+        constants=("READS",),
+        further=("MOST", "COMPARED", "TASKS", "SCHEDULED"),
     ),
-    "figures": Kind("artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST", "TASKS")),
+    "figures": Kind(
+        "artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST", "TASKS", "SCHEDULED")
+    ),
 }
 TASKS = ("classification", "regression")
 
@@ -76,7 +82,7 @@ _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
     **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
-    **dict.fromkeys(("OWN", "PAIRS", "TEACHES"), _TRUTH),
+    **dict.fromkeys(("OWN", "PAIRS", "TEACHES", "SCHEDULED"), _TRUTH),
     "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),

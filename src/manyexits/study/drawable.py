@@ -21,7 +21,8 @@ def check(runs: Runs, kind: str, name: str) -> None:
             ASKED[key](runs, f"{kind}.{name}.{key}", asked, drawn)
     if "protocols" in components.options(kind, runs.component(kind, name)).model_fields:
         own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
-        shown = {options["criterion"]} if options.get("criterion") else own
+        asked = options.get("criteria") or [options.get("criterion")]
+        shown = own if asked == [None] else set(asked)
         _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
     if "protocol" in components.options(kind, runs.component(kind, name)).model_fields:
         protocols = list(runs.study.protocols)
@@ -46,6 +47,8 @@ def check(runs: Runs, kind: str, name: str) -> None:
                 f"{kind}.{name}: it compares regimes, and {experiment} has {regimes[0]} alone; give it more, or"
                 " leave it out"
             )
+        if components.constant(kind, component, "SCHEDULED", False):
+            _check_schedule(runs, f"{kind}.{name}", experiment)
         if what not in ("rows", "comparisons", "guarantees", "history"):
             _check_analysed(runs, f"{kind}.{name}", what, experiment)
 
@@ -56,6 +59,17 @@ def _check_cells(key: str, protocols: list[str], criteria: set[str]) -> None:
         raise StudyError(
             f"{key}: the protocol {' or '.join(protocols)} is defined for confidence, and the experiments leave by"
             f" {', '.join(sorted(criteria))}; name other protocols, too"
+        )
+
+
+def _check_schedule(runs: Runs, key: str, experiment: str) -> None:
+    """Regimes are compared by the share of one total that phase 1 takes."""
+    totals = {regime: total for regime, (_, total) in runs.schedule(experiment).items()}
+    if len(set(totals.values())) > 1 or 0 in totals.values():
+        told = ", ".join(f"{regime} {total}" for regime, total in totals.items())
+        raise StudyError(
+            f"{key}: the backbone learns for one number of epochs in every regime, and in those of {experiment} for"
+            f" {told}; give their recipes such epochs, or leave the experiment out"
         )
 
 
@@ -83,6 +97,13 @@ def _protocol(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
     known(key, asked, list(runs.study.protocols))
 
 
+def _criteria(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:
+    if not asked:
+        raise StudyError(f"{key}: this list must not be empty; null stands for each experiment's own")
+    for criterion in asked:
+        _criterion(runs, key, criterion, drawn)
+
+
 def _criterion(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
     for experiment in drawn:
         evaluated = runs.study.criteria(runs.experiment(experiment))
@@ -104,6 +125,7 @@ ASKED: dict[str, Callable[[Runs, str, Any, list[str]], None]] = {
     "protocols": _protocols,
     "protocol": _protocol,
     "criterion": _criterion,
+    "criteria": _criteria,
     "colours": _colours,
 }
 """Option of a table or figure -> what is asked of the study for it."""

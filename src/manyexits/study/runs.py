@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from manyexits.study.components import shown
 from manyexits.study.config import Study
 from manyexits.study.entries import Artefact, BackboneEntry, DatasetEntry, Experiment
 from manyexits.study.refusals import StudyError, explain, known
+from manyexits.study.regimes import frozen
 
 SWEPT = ("dataset", "backbone", "method", "placement")
 """Keys of an experiment that `vary` may name."""
@@ -113,6 +115,17 @@ class Runs:
         entry = expansion.experiment
         names = {"dataset": entry.dataset, "backbone": entry.backbone, "method": entry.method}
         return {"experiment": expansion.base, "variant": expansion.variant, **names}
+
+    def schedule(self, experiment: str) -> dict[str, tuple[int, int]]:
+        """Regime -> epochs of its phases 1, and of all phases in which the backbone learns, by the recipes' limits."""
+        entry, found = self.experiment(experiment), {}
+        for regime in entry.regimes:
+            phases = self.study.regimes[regime]
+            took = [(phase, self.study.recipes[entry.recipe_of(regime, phase)].epochs) for phase in phases]
+            learning = [(phase, epochs) for phase, epochs in took if "backbone" not in frozen(phase)]
+            first = takewhile(lambda each: each[0] == "backbone", learning)
+            found[regime] = (sum(epochs for _, epochs in first), sum(epochs for _, epochs in learning))
+        return found
 
     # -- analyses, tables and figures ---------------------------------------------------------------------------------
 

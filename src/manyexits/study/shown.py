@@ -80,9 +80,13 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
         read = [jobs.job("analyse", analysis=what, experiment=each, unit=unit) for each, unit in pairs]
     regimes = dict.fromkeys(regime for each in drawn for regime in runs.experiment(each).regimes)
     component = runs.component(kind, name)
+    scheduled = components.constant(kind, component, "SCHEDULED", False)
     told = {
         "name": component,
-        "experiments": [runs.identity(each) | _read_under(jobs, each) for each in drawn],
+        "experiments": [
+            runs.identity(each) | _read_under(jobs, each) | (_schedule(jobs, each) if scheduled else {})
+            for each in drawn
+        ],
         "regimes": list(regimes),
         "protocols": jobs.study.protocols,
         "options": runs.artefact(kind, name).options,
@@ -104,6 +108,11 @@ def _named(jobs: "Jobs", job: Job) -> Settings:
     return {name: identity[name] for name in ("experiment", "variant")} | {
         name: job.names[name] for name in ("regime", "seed")
     }
+
+
+def _schedule(jobs: "Jobs", experiment: str) -> Settings:
+    """How the epochs in which the backbone learns are shared out."""
+    return {"schedule": {regime: list(epochs) for regime, epochs in jobs.runs.schedule(experiment).items()}}
 
 
 def _read_under(jobs: "Jobs", experiment: str) -> Settings:

@@ -195,7 +195,7 @@ def test_entropy_takes_the_smallest_threshold_that_fits_the_mean_cost(build):
     for row in [*runs[0], *runs[1]]:
         if row.get("criterion") == "confidence":
             row["value"] = 0.0  # confidence must not be looked at
-    made = build(*runs, criterion="entropy")
+    made = build(*runs, criteria=["entropy"])
     assert cell(made, "0.5", "paper")["mean"] == pytest.approx((0.8 + 0.73) / 2)
     assert cell(made, "0.5", "shared")["mean"] == pytest.approx(0.72)
     assert set(made.data["criterion"]) == {"entropy"}
@@ -250,9 +250,36 @@ def test_each_experiment_is_read_under_its_own_criterion(build):
     assert "criterion" not in texts(made, "shared")  # one for all stands in the title
 
 
+def test_criteria_stand_side_by_side(build):
+    runs = [[*run(seed, criterion="confidence"), *run(seed, criterion="entropy", shift=0.01)] for seed in (1, 2)]
+    for own in runs:
+        del own[len(own) // 2 :][:3]  # what is the same under both stands once
+    made = build(*runs, criteria=["entropy", "confidence"])
+    found = texts(made, "shared")
+    assert found["criterion"].tolist() == ["entropy", "confidence"]
+    assert found["50 %"].tolist() == ["73.00 ± 2.83", "72.00 ± 2.83"]
+
+
+def promise(seed, budget, cost, protocol="shared"):
+    of_run = {**SMALL, "regime": "joint", "seed": seed, "split": "test", "n": 10}
+    cell = {"protocol": protocol, "criterion": "confidence", "budget": budget}
+    return {**of_run, **cell, "metric": "promised_cost", "value": cost, "unit": "FLOPs"}
+
+
+def test_the_drift_is_what_a_cost_exceeds_its_promise_by(build):
+    made = build(*([*run(seed), promise(seed, 0.5, 45 + seed), promise(seed, 1.0, 200)] for seed in (1, 2)))
+    assert cell(made, "0.5")["promised_share"] == pytest.approx(0.465)  # of a cost of 0.49, means over seeds
+    (spent,) = (cells for title, cells in made.sections.items() if "cost" in title and "shared" in title)
+    assert spent.iloc[0]["50 %"] == "49.00 (+2.50)"
+    assert spent.iloc[0]["100 %"].endswith(f"({100 * cell(made, '1.0')['cost_share'] - 200:+.2f})")
+    assert "(" not in spent.iloc[0]["Max"]  # of which no promise is told
+    assert sum("drift" in note for note in made.notes) == 1
+    assert not [note for note in build(run(1), run(2)).notes if "drift" in note]
+
+
 def test_a_criterion_that_was_not_evaluated_is_refused(build):
     with pytest.raises(ValueError, match="small was not evaluated under protocol paper and criterion entropy; name"):
-        build(run(1), protocols=["paper"], criterion="entropy")
+        build(run(1), protocols=["paper"], criteria=["entropy"])
 
 
 @pytest.mark.parametrize(("place", "what"), [(0, "the backbone"), (1, "the first exit")])

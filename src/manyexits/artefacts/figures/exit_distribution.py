@@ -44,8 +44,7 @@ def figure(
         protocol: that chose the thresholds; null: `shared`, or the first that the study has.
         criterion: of all experiments; null: each one's own.
     """
-    protocols = told.get("protocols", ["shared"])
-    protocol = protocol or ("shared" if "shared" in protocols else protocols[0])
+    under = frames.protocol(told, protocol)
     panels = [
         (identity, regime, rows[rows["regime"] == regime])
         for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True)
@@ -58,7 +57,7 @@ def figure(
         lines, columns, figsize=(WIDTH, lines * (budgets * ROW + 0.75) + 0.3), squeeze=False, layout="constrained"
     )
     for axis, (identity, regime, rows) in zip(axes.flat, panels, strict=False):
-        cells = rows[(rows["protocol"] == protocol) & (rows["criterion"] == (criterion or identity["criterion"]))]
+        cells = rows[(rows["protocol"] == under) & (rows["criterion"] == (criterion or identity["criterion"]))]
         panel(axis, cells)
         axis.set_title(f"{frames.label(identity)}, {regime}\n{beside(rows)}")
     for axis in axes.flat[len(panels) :]:
@@ -67,9 +66,7 @@ def figure(
         axis.set_ylabel("budget")
     bar = made.colorbar(ScalarMappable(SCALE, SURFACE), ax=axes, location="bottom", aspect=60, shrink=0.6, pad=0.02)
     seeds = " or ".join(dict.fromkeys(frames.seeds(rows) for _, _, rows in panels))
-    bar.set_label(
-        f"share of those who leave at an exit; numbers: % of them that are right (protocol {protocol}, {seeds})"
-    )
+    bar.set_label(f"share of those who leave at an exit; numbers: % of them that are right (protocol {under}, {seeds})")
     bar.ax.xaxis.set_major_formatter("{x:.0%}")
     return made
 

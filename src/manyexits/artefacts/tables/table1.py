@@ -17,10 +17,11 @@ from manyexits.files.rows import defined
 
 READS = "rows"
 COMPARED = "best"
-METRICS = ("accuracy", "spearman", "backbone_cost")
+METRICS = ("accuracy", "spearman", "backbone_cost", "promised_cost")
 POINTS = ("paper",)
 
-WHERE_CHOSEN = {
+Protocol = Literal["shared", "paper", "geometric", "temperature"]
+WHERE_CHOSEN: dict[Protocol, str] = {
     "shared": "one threshold for all exits, chosen on the validation split",
     "paper": "one threshold for all exits, chosen on the test split as the authors do",
     "geometric": "one threshold per exit, chosen on the validation split as MSDNet does",
@@ -33,7 +34,7 @@ def table(
     told: dict[str, Any],
     *,
     protocols: list[Literal["shared", "paper", "geometric", "temperature"]] | None = None,
-    criterion: str | None = None,
+    criteria: list[str] | None = None,
     best: bool = True,
 ) -> Table:
     """Experiments x regimes x budgets for each protocol: mean ± s.d. over seeds.
@@ -42,20 +43,25 @@ def table(
         frame: rows.
         told: what is drawn.
         protocols: null: all that the study has.
-        criterion: of all experiments; null: each one's own.
+        criteria: of all experiments, side by side; null: each one's own.
         best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """
     known = told.get("protocols", WHERE_CHOSEN)
     protocols = protocols or [name for name in WHERE_CHOSEN if name in known]
     found = measured(frame)
-    lines = [
-        line
+    shown_under = [
+        (protocol, identity, criterion)
         for protocol in protocols
         for identity in told["experiments"]
-        if defined(protocol, criterion or identity["criterion"])
+        for criterion in criteria or [identity["criterion"]]
+    ]
+    lines = [
+        line
+        for protocol, identity, criterion in shown_under
+        if defined(protocol, criterion)
         for regime in told["regimes"]
         if (*names(identity), regime) in found.runs
-        for line in cells(found, identity, regime, protocol, criterion or identity["criterion"])
+        for line in cells(found, identity, regime, protocol, criterion)
     ]
     if not lines:
         raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
@@ -72,11 +78,10 @@ def table(
         sections[f"Mean cost really spent (% of the backbone's), protocol {protocol}"] = costs(of)
     left_out = [
         f"{label(identity)} is not under protocol {protocol}, which is defined for confidence alone"
-        for protocol in protocols
-        for identity in told["experiments"]
-        if not defined(protocol, criterion or identity["criterion"])
+        for protocol, identity, criterion in shown_under
+        if not defined(protocol, criterion)
     ]
-    return Table(data, sections, notes(data) + left_out)
+    return Table(data, sections, notes(data) + list(dict.fromkeys(left_out)))
 
 
 Line = tuple[Any, ...]
@@ -99,6 +104,8 @@ class Measured:
     """Cost of the first exit in FLOPs."""
     samples: dict[Any, float]
     """Number of test samples."""
+    promised: dict[Line, float]
+    """Mean cost in FLOPs on the split that the thresholds were chosen on, by line and budget, where rows tell it."""
     cells: dict[Line, Records]
     """One record for each budget."""
     points: dict[Line, Columns]
@@ -108,17 +115,17 @@ class Measured:
 def measured(frame: pd.DataFrame) -> Measured:
     """Find everything in one pass: a study may have thousands of lines."""
     run, line = [*frames.NAMES, "regime"], [*frames.NAMES, "regime", "protocol", "criterion"]
-    gained, pointed = frame["metric"] != "backbone_cost", frame["threshold"].notna()
-    of_backbone = frame[~gained].groupby(run, sort=False)["value"].first()
+    gained, pointed = ~frame["metric"].isin(["backbone_cost", "promised_cost"]), frame["threshold"].notna()
+    of_backbone = frame[frame["metric"] == "backbone_cost"].groupby(run, sort=False)["value"].first()
+    promised = frame[frame["metric"] == "promised_cost"].groupby([*line, "budget"], observed=True)["value"].mean()
     first = frame[gained & (frame["exit"] == 1)].groupby(run, sort=False)["cost"].first()
     cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
     swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
     swept = swept.sort_values("cost", kind="stable")
     runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
     samples = frame.groupby(run, sort=False)["n"].first().dropna()
-    return Measured(
-        runs, dict(of_backbone), dict(first), dict(samples), _by_line(cells, line), _columns_by_line(swept, line)
-    )
+    by_line = _by_line(cells, line), _columns_by_line(swept, line)
+    return Measured(runs, dict(of_backbone), dict(first), dict(samples), dict(promised), *by_line)
 
 
 def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
@@ -174,6 +181,7 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
             "seeds": cell["n"],
             "n": int(found.samples[run]),
             "cost_share": cell["cost"] / backbone,
+            "promised_share": found.promised.get((*line, cell["budget"]), math.nan) / backbone,
             "note": infeasible if math.isnan(cell["mean"]) else "",
             "digest": identity.get("published", {}).get(regime, ""),
         }
@@ -239,9 +247,7 @@ def superior(data: pd.DataFrame, compared: pd.DataFrame) -> list[bool]:
 def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     """One line per experiment and regime, one column per budget, and the paper's value."""
     lines = []
-    several = data["criterion"].nunique() > 1
     for line, group in _lines(data):
-        line |= {"criterion": group[0]["criterion"]} if several else {}
         for cell in group:
             text = percent(cell["mean"], cell["std"])
             line[frames.budget(cell["budget"])] = f"**{text}**" if cell["best"] else text
@@ -256,16 +262,25 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(data: pd.DataFrame) -> pd.DataFrame:
-    """One line per experiment and regime, one column per budget: what a sample cost on average."""
+    """One line per experiment and regime, one column per budget: what a sample cost on average, and its drift."""
     return pd.DataFrame(
-        line | {frames.budget(cell["budget"]): percent(cell["cost_share"]) for cell in group}
+        line | {frames.budget(cell["budget"]): percent(cell["cost_share"]) + drift(cell) for cell in group}
         for line, group in _lines(data)
     )
 
 
+def drift(cell: dict[str, Any]) -> str:
+    """How far the cost went beyond what the validation split promised, in percentage points; nothing if none did."""
+    if math.isnan(cell["promised_share"]):
+        return ""
+    return f" ({percent(cell['cost_share'] - cell['promised_share'], signed=True)})"
+
+
 def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], Records]]:
-    for (*_, regime), cells in _by_line(data, ["experiment", "variant", "regime"]).items():
-        yield {"experiment": label(cells[0]), "regime": regime}, cells
+    several = data["criterion"].nunique() > 1
+    for (*_, regime, criterion), cells in _by_line(data, ["experiment", "variant", "regime", "criterion"]).items():
+        line = {"experiment": label(cells[0]), "regime": regime}
+        yield line | ({"criterion": criterion} if several else {}), cells
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -279,6 +294,11 @@ def notes(data: pd.DataFrame) -> list[str]:
         "mean ± standard deviation over seeds on the n samples of the test split; budgets are fractions of the"
         " backbone's cost",
     ]
+    if data["promised_share"].notna().any():
+        found.append(
+            "in brackets behind a cost: its drift, by how many points it is more than the same thresholds cost on the"
+            " validation split, which chose them"
+        )
     if data["published_low"].notna().any():
         found.append(
             "difference: ours minus the paper's; the paper's thresholds were chosen on the test split (protocol paper)"

@@ -164,6 +164,8 @@ class DrawnSettings(Numbers):
     metric: Literal["accuracy", "spearman"]
     published: dict[str, str] = Field(default_factory=dict)
     """Regime -> digest of all that makes a run one of the paper's."""
+    schedule: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    """Regime -> epochs of its phases 1, and of all phases in which the backbone learns."""
 
 
 class DrawnRunSettings(Numbers):
