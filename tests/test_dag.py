@@ -177,7 +177,9 @@ def test_imagenet_asks_for_four_a100(clone):
 def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):
     recipe = {"devices": 4, "origin": {"devices": "P E.5"}}
     overlay = tmp_path / "four.yaml"
-    overlay.write_text(yaml.safe_dump({"recipes": {"cifar100-resnet": recipe, "ensemble": recipe}}))
+    recipes = {"cifar100-resnet": recipe, "ensemble-4": {"extends": "ensemble"} | recipe}
+    experiments = {"cifar100-resnet34": {"recipes": {"ensemble": "ensemble-4"}}}
+    overlay.write_text(yaml.safe_dump({"recipes": recipes, "experiments": experiments}))
     found = resources(clone, "results/figures/fig3.pdf", "--configfile", str(overlay))
     assert (found["train"]["gpu"], found["train"]["gpu_model"]) == (4, "a100")
     assert (found["pretrain"]["gpu"], found["analyse"]["gpu"]) == (4, 1)

@@ -65,3 +65,11 @@ def test_the_command_for_settings_prints_what_a_run_is_told(readme):
     done = subprocess.run([sys.executable, "-m", "manyexits", "settings", name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '"pretrain"' in done.stdout
+
+
+def test_the_size_of_the_study_is_what_it_says(plan, readme):
+    trainings = plan.of("pretrain", "train")
+    hours = sum(sum(each.minutes for each in job.recipes) / 60 * job.recipes[0].devices for job in trainings)
+    said = " ".join(readme.split())
+    assert f"is {len(trainings)} trainings, {len(plan.of('pretrain'))} of them of phase 1" in said
+    assert f"add up to {hours:,.0f} device hours" in said

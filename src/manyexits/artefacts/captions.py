@@ -43,7 +43,8 @@ def caption(checkout: Path, plan: Plan, kind: str, name: str) -> str:
 
 def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
     """What captions can name: the experiments that are drawn, their n per split, budgets, options."""
-    experiments, criteria = [], []
+    experiments: list[dict[str, Any]] = []
+    criteria: list[str] = []
     options = plan.runs.artefact(kind, name).options
     asked = options.get("criteria") or [options.get("criterion")]
     for drawn in plan.runs.drawn(kind, name):

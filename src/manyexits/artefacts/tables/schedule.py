@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from manyexits.artefacts import frames, schedules
-from manyexits.artefacts.tables import Table, percent, table1
+from manyexits.artefacts import budgets, frames, schedules
+from manyexits.artefacts.tables import Table, percent
 
 READS = "rows"
 COMPARED = "best"
@@ -32,22 +32,22 @@ def table(
         criterion: of all experiments; null: each one's own.
         best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """
-    under, found = frames.protocol(told, protocol), table1.measured(frame)
+    under, found = frames.protocol(told, protocol), budgets.measured(frame)
     cells = pd.DataFrame(
         cell | {"share": schedules.share(identity, regime), "total": identity["schedule"][regime][1]}
         for identity in told["experiments"]
         for regime in schedules.ordered(identity, identity["schedule"])
-        for cell in table1.cells(found, identity, regime, under, criterion or identity["criterion"])
+        for cell in budgets.cells(found, identity, regime, under, criterion or identity["criterion"])
     )
-    data = table1.with_published(cells)
-    data["best"] = table1.superior(data, told["comparisons"]) if best and "comparisons" in told else False
+    data = budgets.with_published(cells)
+    data["best"] = budgets.superior(data, told["comparisons"]) if best and "comparisons" in told else False
     measure = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
     named = " or ".join(dict.fromkeys(data["criterion"]))
     sections = {
         f"{measure[0].upper()}{measure[1:]}, protocol {under}, criterion {named}": with_shares(
-            data, table1.accuracies(data)
+            data, budgets.accuracies(data)
         ),
-        "Mean cost really spent (% of the backbone's)": with_shares(data, table1.costs(data)),
+        "Mean cost really spent (% of the backbone's)": with_shares(data, budgets.costs(data)),
     }
     return Table(data, sections, notes(data))
 
@@ -61,8 +61,8 @@ def with_shares(data: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def notes(data: pd.DataFrame) -> list[str]:
-    """table1's, what the total counts, and where the largest mean lies."""
-    found = table1.notes(data)
+    """Those of cells, what the total counts, and where the largest mean lies."""
+    found = budgets.notes(data)
     found.append("the total counts the epochs in which the backbone learns; a frozen backbone's come beside it")
     for (experiment, variant), rows in data.groupby(list(frames.NAMES), sort=False):
         name = frames.label({"experiment": experiment, "variant": variant})

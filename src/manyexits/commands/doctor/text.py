@@ -3,7 +3,7 @@
 import sys
 from itertools import groupby
 
-from manyexits.commands.doctor import DATA, Finding, Report, State, Target
+from manyexits.commands.doctor import DATA, Finding, Report, Target
 
 COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
 MANY = 5
@@ -20,32 +20,39 @@ def show(report: Report) -> None:
 
 def blocks(report: Report) -> dict[str, list[Finding]]:
     """All sections, the tables and figures as the last one."""
-    drawn = {"Tables and figures": _together([_drawn(target) for target in report.targets])} if report.targets else {}
+    drawn = {"Tables and figures": _together(report.targets)} if report.targets else {}
     return report.sections | drawn
 
 
-def _together(findings: list[Finding]) -> list[Finding]:
-    """One line for many of which the same is to be said."""
+def _together(targets: list[Target]) -> list[Finding]:
+    """One line for many that lack the same, or nothing."""
     found: list[Finding] = []
-    for (state, says), group in groupby(sorted(findings, key=_said), key=_said):
+    for lacks, group in groupby(sorted(targets, key=lambda target: target.lacks), key=lambda target: target.lacks):
         alike = list(group)
-        names = ", ".join(each.what for each in alike)
-        found += alike if len(alike) < MANY else [Finding(state, f"these {len(alike)}", f"{names}: {says}")]
+        if len(alike) < MANY:
+            found += map(_drawn, alike)
+            continue
+        names = ", ".join(f"{_name(each)} {each.done}/{each.total}" for each in alike)
+        hours = max(each.hours for each in alike)
+        says = f"{_able(lacks)}; of their trainings are there: {names}; the rest may take up to {hours:,.0f} h for one"
+        found.append(Finding("missing" if lacks else "ok", f"these {len(alike)}", says))
     return found
 
 
-def _said(finding: Finding) -> tuple[State, str]:
-    return finding.state, finding.says
+def _name(target: Target) -> str:
+    return f"{target.name} ({target.kind.removesuffix('s')})"
+
+
+def _able(lacks: tuple[str, ...]) -> str:
+    return f"lacks {'; '.join(lacks)}" if lacks else "can be built"
 
 
 def _drawn(target: Target) -> Finding:
     trained = f"{target.done} of {target.total} trainings are there"
     if target.done < target.total:
         trained += f", the rest may take up to {target.hours:,.0f} h by their time limits"
-    what = f"{target.name} ({target.kind.removesuffix('s')})"
-    if target.lacks:
-        return Finding("missing", what, f"lacks {'; '.join(target.lacks)}. {trained}")
-    return Finding("ok", what, f"can be built; {trained}")
+    joint = ". " if target.lacks else "; "
+    return Finding("missing" if target.lacks else "ok", _name(target), f"{_able(target.lacks)}{joint}{trained}")
 
 
 def answer(report: Report) -> str:
