@@ -33,7 +33,14 @@ SMALL = {
 """Options of families that cannot do without."""
 PIXELS = 16
 TASKS = {"classification": {"classes": 3}, "regression": {"scores": [0.0, 2.0]}}
-REGIMES = {"disjoint": ["backbone", "heads"], "joint": ["all"], "mixed": ["backbone", "all"]}
+REGIMES = {
+    "disjoint": ["backbone", "heads"],
+    "joint": ["all"],
+    "mixed": ["backbone", "all"],
+    "1-2-3": ["backbone", "all", "heads"],
+    "2-3": ["all", "heads"],
+    "alternating": ["backbone+heads"],
+}
 FAMILIES = components.names("backbones")
 DEFINED = {
     name: [m for m in components.names("methods") if name in components.constant("methods", m, "TASKS", list(TASKS))]

@@ -117,6 +117,14 @@ def test_variants_share_a_panel_where_it_is_asked_for(tmp_path):
     ]
 
 
+def test_beside_other_methods_a_base_is_called_by_its_own(tmp_path):
+    rows.write(tmp_path / "rows.csv", [row | {"variant": each} for each in ("", "ztw") for row in budget_rows([1])])
+    base = TOLD["experiments"][0]
+    told = TOLD | {"experiments": [base | {"method": "sdn"}, base | {"variant": "ztw", "method": "ztw"}]}
+    made = budget_curves.figure(rows.read([tmp_path / "rows.csv"]), told, overlay=True)
+    assert [text.get_text() for text in made.legends[0].get_texts()][3:5] == ["sdn", "ztw"]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_figures_have_the_size_in_which_they_are_printed_and_no_smaller_text_than_6_points(tmp_path, count):
     named = [f"e{index}" for index in range(count)]

@@ -78,7 +78,9 @@ def figure(
             axis.xaxis.set_tick_params(labelbottom=True)
     for axis in axes.flat[len(groups) :]:
         axis.set_visible(False)
-    made.legend(handles=[*keys(appearance, strokes), *KINDS], loc="outside lower center", ncols=2 * columns)
+    made.legend(
+        handles=[*keys(appearance, strokes, _base(experiments)), *KINDS], loc="outside lower center", ncols=2 * columns
+    )
     return made
 
 
@@ -88,7 +90,14 @@ def _strokes(experiments: list[dict[str, Any]]) -> dict[str, Any]:
     return {"": "solid"} | {variant: look.line for variant, look in zip(variants, others(len(variants)), strict=True)}
 
 
-def keys(appearance: dict[str, Look], strokes: dict[str, Any]) -> list[Line2D]:
+def _base(experiments: list[dict[str, Any]]) -> str:
+    """What the base is called beside its variants: by its method, where they are methods."""
+    methods = {identity["method"] for identity in experiments if not identity["variant"]}
+    by_method = all(identity["variant"] == identity["method"] for identity in experiments if identity["variant"])
+    return " or ".join(sorted(methods)) if by_method else "base"
+
+
+def keys(appearance: dict[str, Look], strokes: dict[str, Any], base: str) -> list[Line2D]:
     """What tells regimes apart, and variants by their lines where they share a panel."""
     alone: Any = "none"
     regimes = [
@@ -105,7 +114,7 @@ def keys(appearance: dict[str, Look], strokes: dict[str, Any]) -> list[Line2D]:
     ]
     variants = strokes if len(strokes) > 1 else {}
     return regimes + [
-        Line2D([], [], color="#777777", linestyle=line, label=variant or "base") for variant, line in variants.items()
+        Line2D([], [], color="#777777", linestyle=line, label=variant or base) for variant, line in variants.items()
     ]
 
 

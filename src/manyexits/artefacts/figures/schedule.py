@@ -58,13 +58,19 @@ def figure(
 
 
 def panel(axis: Axes, rows: pd.DataFrame, identity: dict[str, Any], colours: dict[str, Any]) -> None:
-    """Lines over the shares of one experiment; a budget that no threshold meets has none."""
+    """Lines over the shares of one experiment; a budget that no threshold meets has none.
+
+    A dearer budget's line is thinner, so that one that it covers still shows.
+    """
     shares = {regime: 100 * schedules.share(identity, regime) for regime in identity["schedule"]}
-    for budget, colour in colours.items():
+    widths = np.linspace(2.5, 0.8, len(colours))
+    for (budget, colour), width in zip(colours.items(), widths, strict=True):
         own = rows[(rows["budget"] == budget) & rows["value"].notna()]
         across, values = own["regime"].astype(str).map(shares), 100 * own["value"]
         mean = values.groupby(across).mean()
         axis.plot(across, values, ".", color=colour, markersize=2.5)
-        axis.plot(mean.index, mean, "o-", color=colour, markersize=3.5, label=frames.budget(budget))
+        axis.plot(
+            mean.index, mean, "o-", color=colour, linewidth=width, markersize=2.4 * width, label=frames.budget(budget)
+        )
     axis.set_xticks(sorted(set(shares.values())))
     axis.set_xlabel("share of phase 1 (% of the epochs)")
