@@ -107,7 +107,7 @@ CONFIG = {
             "criteria": ["confidence", "toy_gap"],
         }
     },
-    "tables": {"table1": {"experiments": ["toy"], "criterion": "toy_gap", "sweep": None}},
+    "tables": {"table1": {"experiments": ["toy"], "criteria": ["toy_gap"], "sweep": None}},
 }
 
 

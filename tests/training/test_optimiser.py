@@ -150,7 +150,7 @@ def test_a_training_takes_the_rate_of_each_step(fitted, monkeypatch, schedule):
 
     def noted(phase, *arguments):
         step(phase, *arguments)
-        taken.append(phase.optimizer.param_groups[0]["lr"])
+        taken.append(phase.turns[0].optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(Phase, "step", noted)
     told = {"schedule": schedule, "optimizer": "sgd", "lr": 0.04, "epochs": 2, "batch": 36, "crop_padding": 0}
