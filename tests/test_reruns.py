@@ -18,7 +18,6 @@ from manyexits.study import resolve
 from manyexits.study.plan import load
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group("study")  # one worker runs the study for all of these tests
 
 
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -10,7 +10,6 @@ import pytest
 
 
 @pytest.mark.slurm
-@pytest.mark.xdist_group("slurm")
 def test_a_cluster_that_is_taken_down_leaves_no_file_and_no_process():
     before = set(cluster.SYSTEM.iterdir())
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:

@@ -17,7 +17,7 @@ from conftest import copy_checkout
 
 from manyexits.files.provenance import sha256
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 FOUR = "runs/digits-four/relay/s1"
 STUDY = ["--configfile", "workflow/overlays/demo.yaml", "tests/slurm/smoke.yaml"]

@@ -184,7 +184,7 @@ def texts(draw):
     return spoiled
 
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 LONG = settings(QUICK, max_examples=2000, derandomize=False)
 
 

@@ -113,7 +113,7 @@ def judge(kind, name, folder, data):
 
 IGNORED = pytest.mark.filterwarnings("ignore")  # of numbers that are too large to be averaged or drawn
 HOW = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
-TIMES = {"tables": 60, "figures": 10}  # a figure takes a second or two
+TIMES = {"tables": 30, "figures": 5}  # a figure takes a second or two
 ARTEFACTS = pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, named in DRAWN.items() for name in named])
 
 

@@ -15,6 +15,9 @@ from manyexits.training import stops
 
 SAVING_S = 30
 """Time that ranks have to save themselves after a signal; Slurm gives as much (KillWait)."""
+NO_HEARTBEAT = f"--rdzv-conf=keep_alive_interval={10**9}"
+"""Seconds between signs of life, which only machines need that find one another; the thread of torch that gives them
+leaves a traceback where a signal ends the launcher meanwhile."""
 ENVIRONMENT = "PET_"
 """By variables of this prefix a cluster's operator answers torch's launcher for us."""
 
@@ -36,7 +39,7 @@ def launch(ranks: int, arguments: list[str]) -> int:
     logging.disable()  # torch's log says again, in thirty lines, what the ranks say themselves
     with tempfile.TemporaryDirectory() as log:
         options = ["--standalone", f"--nproc-per-node={ranks}", f"--shutdown-timeout={SAVING_S}", f"--log-dir={log}"]
-        options.append(f"--signals-to-handle={signals}")
+        options += [f"--signals-to-handle={signals}", NO_HEARTBEAT]
         try:
             run.run(run.parse_args([*options, "-m", "manyexits", *arguments]))
         except ChildFailedError as error:
