@@ -8,7 +8,6 @@ import io
 import json
 import math
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -165,29 +164,41 @@ def inputs(job: Job) -> list[Path]:
     return sorted(set(paths))
 
 
-def judge(job: Job, finished: Path, data) -> None:
-    draw = data.draw
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "study"
-        shutil.copytree(finished, folder)
-        with contextlib.chdir(folder):
-            told = canonical(job.settings)
-            files = inputs(job)
-            others = sorted(path for path in Path().rglob("*") if path.is_file())
-            if not files or draw(st.integers(0, 3)) == 0:
-                told = json.dumps(spoiled_json(job.settings, draw))
-            else:
-                spoil(draw(st.sampled_from(files)), others, draw)
-            code, said = run(job, told, "made")
-            *before, last = said.splitlines() or [""]
-            event(f"exit code {code}")
-            assert code in (0, 2)
-            if code:
-                assert last.startswith(f"manyexits {job.stage}: "), said
-                assert all(line.isprintable() for line in (*before, last))
-                assert not [path for path in Path().glob("made*") if path.is_file() or any(path.iterdir())]
-            else:
-                sound(job)
+def judge(job: Job, data) -> None:
+    """One of a job's files or its settings is spoiled; the study around it stands in the working folder."""
+    draw, files, told = data.draw, inputs(job), canonical(job.settings)
+    path = None if not files or draw(st.integers(0, 3)) == 0 else draw(st.sampled_from(files))
+    with undone(path):
+        if path is None:
+            told = json.dumps(spoiled_json(job.settings, draw))
+        else:
+            spoil(path, sorted(each for each in Path().rglob("*") if each.is_file()), draw)
+        code, said = run(job, told, "made")
+        *before, last = said.splitlines() or [""]
+        event(f"exit code {code}")
+        assert code in (0, 2)
+        if code:
+            assert last.startswith(f"manyexits {job.stage}: "), said
+            assert all(line.isprintable() for line in (*before, last))
+            assert not [path for path in Path().glob("made*") if path.is_file() or any(path.iterdir())]
+        else:
+            sound(job)
+
+
+@contextlib.contextmanager
+def undone(path: Path | None = None):
+    """Afterwards the working folder holds no further files than before, and this one as it was."""
+    there = set(Path().rglob("*"))
+    content = path.read_bytes() if path else b""
+    try:
+        yield
+    finally:
+        for new in sorted(set(Path().rglob("*")) - there, reverse=True):  # what is in a folder before the folder
+            new.rmdir() if new.is_dir() else new.unlink()
+        if path:
+            if path.is_dir():
+                path.rmdir()
+            path.write_bytes(content)
 
 
 def sound(job: Job) -> None:
@@ -201,31 +212,30 @@ def sound(job: Job) -> None:
         json.loads(Path("made").read_text())
 
 
-def judge_whole(verb: str, finished: Path, data) -> None:
-    """What a verb says of a study of which one file is spoiled."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "study"
-        shutil.copytree(finished, folder)
-        with contextlib.chdir(folder):
-            files = sorted(path for path in Path().rglob("*") if path.is_file())
-            spoil(data.draw(st.sampled_from([file for file in files if file.name != "config.yaml"])), files, data.draw)
-            said, told = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told):
-                code = cli.main([verb, *PEOPLES[verb]])
-            event(f"exit code {code}")
-            assert code in (0, 1, 2)
-            assert all(line.isprintable() for line in (said.getvalue() + told.getvalue()).splitlines())
-            assert bool(said.getvalue()) == (code == 2)
+def judge_whole(verb: str, data) -> None:
+    """What a verb says of the study in the working folder, of which one file is spoiled."""
+    files = sorted(path for path in Path().rglob("*") if path.is_file())
+    path = data.draw(st.sampled_from([file for file in files if file.name != "config.yaml"]))
+    said, told = io.StringIO(), io.StringIO()
+    with undone(path):
+        spoil(path, files, data.draw)
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told):
+            code = cli.main([verb, *PEOPLES[verb]])
+    event(f"exit code {code}")
+    assert code in (0, 1, 2)
+    assert all(line.isprintable() for line in (said.getvalue() + told.getvalue()).splitlines())
+    assert bool(said.getvalue()) == (code == 2)
 
 
-def judge_often(verb, plan, finished, times, **more):
+def judge_often(verb, plan, finished, folder, times, **more):
     times //= 20 if verb == "report" else 1  # it starts Snakemake
     how = settings(max_examples=times, deadline=None, suppress_health_check=list(HealthCheck), **more)
-    if verb in PEOPLES:
-        how(given(data=st.data())(lambda data: judge_whole(verb, finished, data)))()
-    else:
-        job = plan.job(verb, **JOBS[verb])
-        how(given(data=st.data())(lambda data: judge(job, finished, data)))()
+    with contextlib.chdir(shutil.copytree(finished, folder / "study")):
+        if verb in PEOPLES:
+            how(given(data=st.data())(lambda data: judge_whole(verb, data)))()
+        else:
+            job = plan.job(verb, **JOBS[verb])
+            how(given(data=st.data())(lambda data: judge(job, data)))()
 
 
 def test_every_verb_is_tried():
@@ -234,11 +244,11 @@ def test_every_verb_is_tried():
 
 
 @pytest.mark.parametrize("verb", [*JOBS, *PEOPLES])
-def test_spoiled_files_and_settings_are_refused_in_one_sentence_or_work(verb, plan, finished):
-    judge_often(verb, plan, finished, 50, derandomize=True)
+def test_spoiled_files_and_settings_are_refused_in_one_sentence_or_work(verb, plan, finished, tmp_path):
+    judge_often(verb, plan, finished, tmp_path, 200, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", [*JOBS, *PEOPLES])
-def test_files_and_settings_spoiled_many_times(verb, plan, finished):
-    judge_often(verb, plan, finished, 2000)
+def test_files_and_settings_spoiled_many_times(verb, plan, finished, tmp_path):
+    judge_often(verb, plan, finished, tmp_path, 2000)
