@@ -26,7 +26,7 @@ STUDY = yaml.safe_load(SMALL) | {
     "tracker": "none",
     # few images and little to compute, so that what is not refused is soon over
     "datasets": {"digits": {"source": "digits", "classes": 10, "pixels": 8, "test": 0.85}},
-    "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8}},
+    "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8, "n_test": 8}},
     "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons", "guarantees")},
 }
 FOLDERS = {"pretrain", "train"}
