@@ -73,12 +73,10 @@ def test_every_artefact_resolves_by_its_name_and_by_its_files(clone, which, requ
     assert (stats(output)["table"], stats(output)["figure"]) == (len(stated.tables), len(stated.figures))
 
 
-@pytest.mark.parametrize("which", CONFIGURATIONS)
-def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(clone, which, request):
-    study_plan = request.getfixturevalue(which)
-    files = [f"{study_plan.study.output}/card.{suffix}" for suffix in ("md", "html")]
+def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(clone, demo):
+    files = [f"{demo.study.output}/card.{suffix}" for suffix in ("md", "html")]
     for targets in (["all"], ["card"], files):
-        assert stats(dry_run(clone, *targets, *CONFIGURATIONS[which]))["card"] == 1
+        assert stats(dry_run(clone, *targets, *CONFIGURATIONS["demo"]))["card"] == 1
 
 
 def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):
@@ -102,7 +100,7 @@ def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):
 
 @pytest.mark.parametrize("profile", ["slurm", "workflow/profiles/workstation", "workflow/profiles/ci"])
 def test_every_profile_resolves(clone, profile):
-    dry_run(clone, "--profile", profile)
+    dry_run(clone, "--profile", profile, "--", "mode_connectivity")
 
 
 def test_a_mistake_in_the_configuration_is_one_sentence_and_nothing_runs(clone):
