@@ -180,7 +180,8 @@ def test_what_was_spent_of_the_budget_is_that_of_the_rows(screen, records, runs)
 
 def test_seconds_and_commits_are_those_of_the_records(screen, records):
     text = " ".join(screen.split())
-    found = [json.loads(file.read_text()) for file in records.rglob("run.json")]
+    folders = (records / f"runs/{EXPERIMENT}", records / f"backbones/{DATASET}")
+    found = [json.loads(file.read_text()) for folder in folders for file in folder.rglob("run.json")]
     (trainings, seconds) = re.findall(r"The (\d+) trainings took ([\d,]+) s of one thread", text)[0]
     assert int(trainings) == len(found)
     spent = {json.dumps(phase): phase["device_seconds"] for told in found for phase in told["phases"]}
