@@ -100,7 +100,7 @@ def test_a_named_target_builds_the_table_and_figure_of_that_name(clone):
 
 @pytest.mark.parametrize("profile", ["slurm", "workflow/profiles/workstation", "workflow/profiles/ci"])
 def test_every_profile_resolves(clone, profile):
-    dry_run(clone, "--profile", profile, "--", "mode_connectivity")
+    dry_run(clone, "--profile", profile, *CONFIGURATIONS["demo"])  # every rule, of few jobs
 
 
 def test_a_mistake_in_the_configuration_is_one_sentence_and_nothing_runs(clone):
