@@ -220,6 +220,22 @@ def test_figure_3_has_equal_scales_and_one_colour_scale_for_each_row():
         assert len(ticks) == len(set(ticks)) > 2, metric
 
 
+def test_labels_of_contours_lie_inside_their_plane_and_apart():
+    frame = connectivity([1, 2], control=True)
+    accuracy = (frame["part"] == "plane") & (frame["metric"] == "test_accuracy")
+    frame.loc[accuracy, "value"] = 0.5 + 0.2 * np.sin(2 * frame["x"][accuracy]) * np.cos(3 * frame["y"][accuracy])
+    labelled = 0
+    for axis in drawn_planes(fig3.figure(frame, TOLD)):
+        (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+        room = fig3.ROOM * (right - left)
+        places = [text.get_position() for text in axis.texts]
+        labelled += len(places)
+        assert all(left < x - room / 2.1 and x + room / 2.1 < right for x, _ in places)
+        assert all(low < y - room / 2.1 and y + room / 2.1 < high for _, y in places)
+        assert all(np.hypot(a - c, b - d) > room / 1.05 for (a, b), (c, d) in itertools.combinations(places, 2))
+    assert labelled > 2
+
+
 def test_small_barriers_can_be_read_beside_large_ones():
     frame = connectivity([1, 2], control=True)
     small = (frame["part"] == "barrier") & (frame["second"] == "mixed")

@@ -27,6 +27,8 @@ PANEL = 1.8
 """Width of a plane in inches, of which three and a colour bar make the page."""
 LEAST = 0.01
 """Nats from which on barriers stand on a logarithmic scale; what is below is noise of the re-estimated statistics."""
+ROOM = 0.1
+"""Of a plane's width, what a contour's label takes."""
 AROUND, LINES, LEGENDS = 0.36, 1.9, 0.75
 """Inches: above and below a row of planes, for the row of lines and barriers, for the title and both legends."""
 
@@ -156,9 +158,25 @@ def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
         x, y, z, levels=scale.levels, cmap=SURFACE + ("_r" if scale.logarithmic else ""), norm=scale.norm
     )
     lines = axis.contour(x, y, z, levels=scale.ticks, colors="white", linewidths=0.5)
-    axis.clabel(lines, fontsize=6, fmt="%g")
+    tried = axis.clabel(lines, inline=False)
+    places = _apart([text.get_position() for text in tried], axis)
+    for text in tried:
+        text.remove()
+    axis.clabel(lines, fontsize=6, fmt="%g", manual=places)
     axis.set_aspect("equal")
     return filled
+
+
+def _apart(places: list[tuple[float, float]], axis: Axes) -> list[tuple[float, float]]:
+    """Those of the places where a label touches neither the frame nor an earlier one."""
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    room = ROOM * (right - left)
+    kept: list[tuple[float, float]] = []
+    for x, y in places:
+        inside = min(x - left, right - x, y - low, high - y) > room / 2
+        if inside and all(math.dist((x, y), other) > room for other in kept):
+            kept.append((x, y))
+    return kept
 
 
 def between(part: SubFigure, rows: pd.DataFrame) -> None:
