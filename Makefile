@@ -30,6 +30,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); d
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	$(BIN)/python -m compileall -q src  # as pip does for all but what can be edited
 	@touch $@
 
 demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figure below results/demo

@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: the study, and a dataset small enough to train on in a second."""
 
 import copy
+import gc
 import os
 import shutil
 import signal
@@ -23,6 +24,17 @@ from manyexits.study.plan import load  # noqa: E402 (likewise)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Modules stay: whatever ends a phase of training collects garbage, and need not look at all of them again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What is frozen would be told as leaked."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
