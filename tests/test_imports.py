@@ -103,12 +103,6 @@ def test_the_steps_after_prediction_import_nothing_heavy():
     assert not loaded(light) & (HEAVY | {"pandas", "matplotlib"})
 
 
-def test_what_predicts_and_counts_waits_for_no_compiler():
-    used = "from manyexits.batches import views\nfrom manyexits.models import build, cost, measure, network, passes\n"
-    built = "from manyexits.models.backbones import resnet\nresnet.build(10, groups=[1])\n"
-    assert "torchvision" not in loaded(used + built)  # which would load it
-
-
 def test_tables_and_figures_import_no_torch():
     light = "from manyexits.artefacts.tables import table1\nfrom manyexits.artefacts.figures import fig3"
     assert not loaded(light) & HEAVY

@@ -8,13 +8,13 @@ interpolation shears and rotations are those of torchvision on PIL images.
 
 import math
 from functools import cache
-from types import ModuleType
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.v2 import functional as vision
 
 from manyexits.batches import bicubic
 
@@ -30,13 +30,6 @@ BLENDS = torch.linspace(0, 0.99, BINS).double().numpy()
 
 Pixels = UInt8[Tensor, "b 3 h w"]
 Drawn = Int[np.ndarray, "b 2"]
-
-
-def _vision() -> ModuleType:
-    """torchvision's own, whose import loads torch's compiler: seconds that only those wait for who augment."""
-    from torchvision.transforms.v2 import functional as vision
-
-    return vision
 
 
 def draw(generator: np.random.Generator, batch: int) -> Drawn:
@@ -83,14 +76,14 @@ def _source(operation: int, signed_bin: int, height: int, width: int, device: to
     numbers = torch.arange(1, height * width + 1, dtype=torch.float32).view(1, height, width)
     size = math.copysign(float(torch.linspace(0, LARGEST[name], BINS)[abs(signed_bin) - 1]), signed_bin)
     if name == "rotate":
-        moved = _vision().rotate(numbers, size)
+        moved = vision.rotate(numbers, size)
     elif name.startswith("translate"):
         x, y = (int(size), 0) if name == "translate_x" else (0, int(size))
-        moved = _vision().affine(numbers, angle=0.0, translate=[x, y], scale=1.0, shear=[0.0, 0.0])
+        moved = vision.affine(numbers, angle=0.0, translate=[x, y], scale=1.0, shear=[0.0, 0.0])
     else:
         angle = math.degrees(math.atan(size))
         shear = [angle, 0.0] if name == "shear_x" else [0.0, angle]
-        moved = _vision().affine(numbers, angle=0.0, translate=[0, 0], scale=1.0, shear=shear, center=[0, 0])
+        moved = vision.affine(numbers, angle=0.0, translate=[0, 0], scale=1.0, shear=shear, center=[0, 0])
     return moved.flatten().to(device, torch.int64)
 
 
@@ -122,11 +115,11 @@ def _levels(operation: int, signed_bin: int, device: torch.device) -> UInt8[Tens
     name = OPERATIONS[operation]
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
     if name == "brightness":
-        changed = _vision().adjust_brightness(levels, 1 + math.copysign(BLENDS[abs(signed_bin) - 1], signed_bin))
+        changed = vision.adjust_brightness(levels, 1 + math.copysign(BLENDS[abs(signed_bin) - 1], signed_bin))
     elif name == "posterize":
-        changed = _vision().posterize(levels, 8 - round((abs(signed_bin) - 1) / (BINS - 1) * 6))
+        changed = vision.posterize(levels, 8 - round((abs(signed_bin) - 1) / (BINS - 1) * 6))
     else:
-        changed = _vision().solarize(levels, 255 * float(torch.linspace(1, 0, BINS)[abs(signed_bin) - 1]))
+        changed = vision.solarize(levels, 255 * float(torch.linspace(1, 0, BINS)[abs(signed_bin) - 1]))
     return changed.flatten().to(device)
 
 
@@ -149,7 +142,7 @@ def contrast(images: Pixels, factor: Float[np.ndarray, " b"]) -> Pixels:
 
 
 def _grey(images: Pixels) -> Float[Tensor, "b 1 h w"]:
-    return _vision().rgb_to_grayscale(images).float()
+    return vision.rgb_to_grayscale(images).float()
 
 
 def _blend(images: Pixels, plain: Float[Tensor, "b 1 _ _"], factor: Float[np.ndarray, " b"]) -> Pixels:
@@ -173,11 +166,11 @@ def _sharpen(images: Pixels, drawn: Drawn) -> Pixels:
 
 
 def _autocontrast(images: Pixels, drawn: Drawn) -> Pixels:
-    return _vision().autocontrast(images)
+    return vision.autocontrast(images)
 
 
 def _equalize(images: Pixels, drawn: Drawn) -> Pixels:
-    return _vision().equalize(images)
+    return vision.equalize(images)
 
 
 CHANGES = {

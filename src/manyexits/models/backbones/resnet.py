@@ -1,22 +1,19 @@
-"""ResNets (He et al., 2016): every variant is a list of residual blocks.
+"""ResNets (He et al., 2016): every variant is a list of residual blocks, built from torchvision's own.
 
-The blocks are torchvision's, layer for layer and name for name, but not imported from it: its import loads torch's
-compiler, seconds that every prediction and count would wait for. A stage is one block; the stem belongs to the first.
-With four groups the stages are those of torchvision's networks, in order; with three groups and width 16 those of the
-original CIFAR networks, with projections as shortcuts.
+A stage is one block; the stem belongs to the first. With four groups the stages are those of torchvision's networks, in
+order; with three groups and width 16 those of the original CIFAR networks, with projections as shortcuts.
 """
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from manyexits.models.backbones import Backbone
 
-EXPANSION = {"basic": 1, "bottleneck": 4}
-"""Channels that leave a block, in its widths."""
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 def build(
@@ -45,8 +42,10 @@ def build(
         planes = width * 2**group
         for index in range(count):
             stride = 2 if group > 0 and index == 0 else 1
-            stages.append(Residual(block, channels, planes, stride))
-            channels = planes * EXPANSION[block]
+            out = planes * BLOCKS[block].expansion
+            joined = None if stride == 1 and channels == out else _projection(channels, out, stride)
+            stages.append(BLOCKS[block](channels, planes, stride, joined))
+            channels = out
     stages[0] = nn.Sequential(_stem(stem, width), stages[0])
     classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs))
     backbone = Backbone(stages, classifier, output_layers="fc")
@@ -56,48 +55,16 @@ def build(
     return backbone
 
 
-class Residual(nn.Module):
-    """Two or three convolutions that learn what is added to the state."""
-
-    def __init__(self, kind: str, channels: int, width: int, stride: int) -> None:
-        """A block of a kind that reads so many channels; the first convolution of 3x3 has the stride."""
-        super().__init__()
-        out = width * EXPANSION[kind]
-        joined = None if stride == 1 and channels == out else _projection(channels, out, stride)
-        narrows = kind == "bottleneck"
-        self.conv1 = _convolution(channels, width, 1, 1) if narrows else _convolution(channels, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _convolution(width, width, 3, stride if narrows else 1)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _convolution(width, out, 1, 1) if narrows else None
-        self.bn3 = nn.BatchNorm2d(out) if narrows else None
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = joined  # drawn first and named last, as torchvision has it: every seed's start hangs on it
-
-    def forward(self, state: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
-        """The sum of both ways, rectified."""
-        learned = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(state)))))
-        if self.conv3 is not None and self.bn3 is not None:
-            learned = self.bn3(self.conv3(self.relu(learned)))
-        learned += state if self.downsample is None else self.downsample(state)
-        return self.relu(learned)
-
-
-def _convolution(channels: int, out: int, size: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, out, size, stride, size // 2, bias=False)
-
-
 def _stem(kind: str, width: int) -> nn.Sequential:
     if kind == "3x3":
-        return nn.Sequential(_convolution(3, width, 3, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
-    return nn.Sequential(
-        _convolution(3, width, 7, 2), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
-    )
+        return nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    convolution = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
 
 
 def _projection(channels: int, out: int, stride: int) -> nn.Sequential:
     """What joins blocks of different shape: a 1x1 convolution (He et al., option B)."""
-    return nn.Sequential(_convolution(channels, out, 1, stride), nn.BatchNorm2d(out))
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
 
 def _initialise(backbone: Backbone) -> None:
