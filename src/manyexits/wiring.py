@@ -171,7 +171,7 @@ class Wiring:
     # -- resources ----------------------------------------------------------------------------------------------------
 
     def most(self, stage: str, field: str) -> Callable[[Any], int]:
-        """Largest value of a resource among a training's recipes; a prediction asks for what its training does."""
+        """Largest value of a resource among a job's recipes; a prediction asks for what its training does."""
         return lambda wildcards: max(getattr(recipe, field) for recipe in self.job(stage, wildcards).recipes)
 
     def memory(self, stage: str) -> Callable[[Any, int], int]:

@@ -11,7 +11,7 @@ rule analyse:
         f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
     benchmark:
         f"{STUDY.output}/benchmarks/analyse/{{analysis}}/{{experiment}}/{{unit}}.tsv"
-    threads: 4
+    threads: STUDY.most("analyse", "threads")
     resources:
         gpu=1,
         device=STUDY.device,

@@ -54,7 +54,7 @@ class Job:
     """Name of an input of the rule -> file or files."""
     writes: tuple[str, ...]
     recipes: tuple[StatedRecipe, ...] = ()
-    """Of the phases that it trains: what it asks of a cluster."""
+    """Of the phases that it trains, or whose networks it compares: what it asks of a cluster."""
 
     @cached_property
     def whose(self) -> str:

@@ -341,7 +341,8 @@ class Jobs:
             **_versions(analysis=[analysis]),
         }
         place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
-        return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
+        recipes = tuple(recipe for job in trained for recipe in job.recipes)
+        return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")], recipes)
 
 
 def _versions(**used: list[str]) -> Settings:
