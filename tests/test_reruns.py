@@ -1,5 +1,6 @@
 """What a change of the configuration reruns, on a small study that has run to its end."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from conftest import SMALL
 from test_dag import stats
+from verbs import all_jobs
 
 from manyexits import cli
 from manyexits.files.digests import canonical
@@ -39,10 +41,12 @@ STUDY["experiments"] = STUDY["experiments"] | {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A small study that has run to the end."""
+    """A small study whose jobs have run to the end, as Snakemake knows it."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
-    done = snakemake(folder, "-c2", "all", "--show-failed-logs")
+    with contextlib.chdir(folder):
+        all_jobs(load(STUDY))
+    done = snakemake(folder, "-c2", "all", "--touch", "--forceall")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

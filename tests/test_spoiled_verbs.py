@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMALL
+from conftest import SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from verbs import all_jobs, run
 
 from manyexits import cli
 from manyexits.files.digests import canonical
@@ -29,8 +30,6 @@ STUDY = yaml.safe_load(SMALL) | {
     "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8, "n_test": 8}},
     "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons", "guarantees")},
 }
-FOLDERS = {"pretrain", "train"}
-"""Verbs whose output is a folder."""
 JOBS = {
     "count_backbone": {"dataset": "digits", "backbone": "tiny"},
     "count_flops": {"experiment": "small"},
@@ -50,47 +49,6 @@ PEOPLES = {"doctor": [], "report": [], "gather": ["--into", "kept"]}
 """Verbs that look at a whole study, and their arguments."""
 
 
-def arguments(job: Job) -> list[str]:
-    """Of a job's verb, but for its settings, in the folder of the study."""
-    read = job.reads
-    data = ["--data", "data/digits"]
-    start = ["--backbone", str(Path(read["backbone"][0]).parent)] if read.get("backbone") else []
-    return {
-        "prepare": ["--data-root", "none", "--output", "data/digits"],
-        "count_backbone": data,
-        "count_flops": data,
-        "pretrain": [*data, "--tracker", "none", "--checkpoints", "checkpoints"],
-        "train": [*data, "--tracker", "none", "--checkpoints", "checkpoints", *start],
-        "predict": [*data, "--weights", read.get("model")],
-        "calibrate": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
-        "evaluate": [
-            *(word for name in ("predictions", "thresholds", "costs") for word in (f"--{name}", read.get(name)))
-        ],
-        "guarantee": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
-        "compare": ["--answers", *read.get("answers", [])],
-        "analyse": [*data, "--weights", *read.get("models", [])],
-        "table": ["--inputs", *read.get("rows", []), "--comparisons", *read.get("comparisons", [])],
-        "card": ["--folder", "results", "--data", "data", "--checkout", str(ROOT)],
-    }[job.stage]
-
-
-def run(job: Job, told: str, output: str) -> tuple[int, str]:
-    """Exit code of a verb, and what it said."""
-    out = [] if job.stage == "prepare" else ["--output", output]
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            code = cli.main([job.stage, "--settings", told, *arguments(job), *out])
-        except SystemExit as error:  # argparse's: the settings are no JSON
-            code = int(str(error.code))
-    return code, said.getvalue()
-
-
-def place(job: Job) -> str:
-    """The file or folder that a job writes."""
-    return str(Path(job.writes[0]).parent) if job.stage in FOLDERS else job.writes[0]
-
-
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     """The study's plan."""
@@ -102,10 +60,7 @@ def finished(plan, tmp_path_factory) -> Path:
     """A folder in which every verb has done its work."""
     folder = tmp_path_factory.mktemp("finished")
     with contextlib.chdir(folder):
-        for job in plan.jobs:
-            if job.stage != "figure":
-                code, said = run(job, canonical(job.settings), place(job))
-                assert code == 0, said
+        all_jobs(plan, but={"figure"})
         shutil.rmtree("checkpoints")
         Path("config.yaml").write_text(yaml.safe_dump(STUDY))
     return folder
