@@ -41,10 +41,10 @@ demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figu
 	@echo "Reproducibility card: results/demo/card.html"
 
 test: .venv/.ready  ## the test suite, on data made by the tests
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/.ready  ## the test suite with its slow part
-	$(BIN)/python -m pytest -m "not slurm" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slurm" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slurm: .venv/.ready  ## the study on a real Slurm, started for it; as root, after apt-get install slurm-wlm munge
 	$(BIN)/python -m pytest -m slurm

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-# shapes and types that stand in signatures are checked at every call
-jaxtyping.install_import_hook("manyexits", "typechecker.check")
+WITH_SHAPES = ("analysis", "batches", "data", "exits", "models", "training")
+"""Wings in whose signatures shapes of arrays stand; they are checked at every call, which mypy cannot do."""
+jaxtyping.install_import_hook([f"manyexits.{wing}" for wing in WITH_SHAPES], "typechecker.check")
 
 from manyexits.files.made import Made  # noqa: E402 (only what is imported after the hook is checked)
 from manyexits.study import resolve  # noqa: E402 (only what is imported after the hook is checked)
@@ -24,6 +25,13 @@ from manyexits.study.plan import load  # noqa: E402 (likewise)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of long tests first, whole workflows before trainings: of two workers none ends with one while the other
+    waits."""
+    first = [ROOT / "tests", ROOT / "tests/training"]
+    items.sort(key=lambda item: first.index(item.path.parent) if item.path.parent in first else len(first))
 
 
 def pytest_collection_finish() -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import WITH_SHAPES
 
 from manyexits.study import components
 
@@ -79,6 +80,11 @@ def test_siblings_never_import_each_other(kind):
                 if f"{package}/{last}" == folder:
                     others = {alias.name for alias in node.names}
                 assert not others & (names - {path.stem}), path
+
+
+def test_shapes_are_checked_wherever_they_stand():
+    stated = {path for path in FILES if "jaxtyping" in path.read_text()}
+    assert {path.relative_to(SOURCE).parts[0] for path in stated} == set(WITH_SHAPES)
 
 
 def loaded(modules: str) -> set[str]:
