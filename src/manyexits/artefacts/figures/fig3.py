@@ -158,7 +158,7 @@ def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
         x, y, z, levels=scale.levels, cmap=SURFACE + ("_r" if scale.logarithmic else ""), norm=scale.norm
     )
     lines = axis.contour(x, y, z, levels=scale.ticks, colors="white", linewidths=0.5)
-    tried = axis.clabel(lines, inline=False)
+    tried = axis.clabel(lines, inline=False)  # where labels would stand; a label that is kept then cuts its line
     places = _apart([text.get_position() for text in tried], axis)
     for text in tried:
         text.remove()
