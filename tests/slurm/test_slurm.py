@@ -90,7 +90,7 @@ def test_slurm_allocates_what_the_recipes_say_and_no_gpu_to_what_needs_none(stud
     assert asked("count_backbone") == asked("count_flops") == {("", "4000M", "00:30:00", "1")}
     # two phases in one job: twice the time; the second attempt has half as much memory again
     assert asked("train_wildcards_digits-four") == {(four, "2G", "01:00:00", "1"), (four, "3G", "01:00:00", "1")}
-    assert asked("analyse") == {(one, "16000M", "08:00:00", "4")}
+    assert asked("analyse") == {(one, "16000M", "08:00:00", "1")}  # as many threads as the trainings that it compares
     assert len(seen) == 11, sorted(job["Comment"] for job in seen.values())  # a figure is drawn where Snakemake runs
 
 
