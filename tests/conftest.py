@@ -17,9 +17,12 @@ WITH_SHAPES = ("analysis", "batches", "data", "exits", "models", "training")
 """Wings in whose signatures shapes of arrays stand; they are checked at every call, which mypy cannot do."""
 jaxtyping.install_import_hook([f"manyexits.{wing}" for wing in WITH_SHAPES], "typechecker.check")
 
-from manyexits.files.made import Made  # noqa: E402 (only what is imported after the hook is checked)
-from manyexits.study import resolve  # noqa: E402 (only what is imported after the hook is checked)
+from manyexits.cli import COLLECT_AFTER  # noqa: E402 (only what is imported after the hook is checked)
+from manyexits.files.made import Made  # noqa: E402 (likewise)
+from manyexits.study import resolve  # noqa: E402 (likewise)
 from manyexits.study.plan import load  # noqa: E402 (likewise)
+
+gc.set_threshold(*COLLECT_AFTER)
 
 # test workers share the cores: two threads each would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -203,8 +203,7 @@ class Phase:
     # -- between attempts ---------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Restore the best weights and let go of the joined BatchNorms and the optimiser."""
-        self.accelerator.free_memory()
+        """Restore the best weights and let go of the joined BatchNorms."""
         self.part_norms()
         self.network.load_state_dict(self.best)
 
