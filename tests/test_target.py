@@ -21,7 +21,7 @@ LOG = "results/logs/train/imagenette-vit_t/joint/s1.log"
 
 
 def started(folder: Path, raw: Path, until: str) -> str:
-    """Build the target until its log says so, then stop it as a terminal would, workers included; the log."""
+    """Build the target until its log says so, then stop it as a terminal would; the log."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     told = os.environ | {"MANYEXITS_DATA_ROOT": str(raw)}
     log = folder / LOG

@@ -71,7 +71,7 @@ def test_an_owner_in_another_process_namespace_lives(path):
 
 
 def test_a_child_that_outlives_its_owner_holds_no_lock(path):
-    """Processes that decode photographs are forked, and end a while after their parent."""
+    """As one that a library forks may."""
     code = (
         "import os, sys, pathlib, time; from manyexits.training.lock import owning\n"
         "with owning(pathlib.Path(sys.argv[1])):\n"

@@ -45,7 +45,7 @@ DEVICE: Argument = (
 
 WORKERS: Argument = (
     "--workers",
-    {"type": int, "default": 0, "help": "processes that decode photographs ahead of time (default: 0)"},
+    {"type": int, "default": 0, "help": "threads that decode photographs ahead of time (default: 0)"},
 )
 
 THREADS: Argument = (

@@ -1,57 +1,35 @@
-"""Workers that decode photographs ahead of time, through torch's loader: one request each, answered in order."""
+"""Threads that decode photographs ahead of time: Pillow decodes and scales without holding Python's lock.
 
-import signal
+Not processes: one that is forked beside a training shares its memory, and every page that the training then writes to
+is copied first.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, cast
-
-import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 Asked = TypeVar("Asked")
-Arrays = tuple[np.ndarray, np.ndarray]
+Answer = TypeVar("Answer")
+
+AHEAD = 2
+"""Requests that wait for every worker."""
 
 
-def ahead(fetch: Callable[[Asked], Arrays], requests: Iterable[Asked], workers: int) -> Iterator[Arrays]:
-    """What `fetch` answers to the requests, while workers see to the next ones.
+def ahead(fetch: Callable[[Asked], Answer], requests: Iterable[Asked], workers: int) -> Iterator[Answer]:
+    """What `fetch` answers to the requests, in order, while workers see to the next ones.
 
     Raises:
-        ValueError: as `fetch` does.
+        what `fetch` does, where its answer is due.
     """
-    loader: Any = DataLoader(
-        _Fetched(fetch),
-        sampler=cast(Any, requests),
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_outlive_signals,
-    )
-    for found in loader:
-        if isinstance(found, ValueError):
-            raise found
-        images, labels = found
-        yield images.numpy(), labels.numpy()
-
-
-def _outlive_signals(worker: int) -> None:
-    """Ignore what asks a job to end: a terminal or a batch system tells all of its processes, and the one that trains
-    saves itself; its workers end with it."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-
-
-class _Fetched(Dataset, Generic[Asked]):
-    """What a worker does with a request."""
-
-    def __init__(self, fetch: Callable[[Asked], Arrays]) -> None:
-        self.fetch = fetch
-
-    def __getitem__(self, request: Asked) -> tuple[torch.Tensor, ...] | ValueError:
-        try:
-            return tuple(map(torch.from_numpy, self.fetch(request)))  # tensors travel in shared memory
-        except ValueError as error:
-            return error  # raised here, it would come out of the loader with a page around it
-
-
-def _as_it_is(found: Any) -> Any:
-    return found
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[Future[Answer]] = deque()
+    try:
+        for request in requests:
+            waiting.append(pool.submit(fetch, request))
+            if len(waiting) > AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # a training that stops asks for no more
+        pool.shutdown(cancel_futures=True)

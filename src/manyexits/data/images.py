@@ -34,7 +34,7 @@ class Files:
 
     root: Path
     names: np.ndarray
-    """Paths below root as UTF-8 bytes: an array of text would be copied into every worker."""
+    """Paths below root as UTF-8 bytes."""
     sizes: Int64[np.ndarray, "n 2"]
     """Height and width."""
     pixels: int
@@ -80,7 +80,7 @@ def stored(path: Path) -> bytes:
 
 
 def open_shards(root: Path, names: Iterable[str]) -> None:
-    """Open the shards that an index names now, once for all workers: each would import the hub's client and map them.
+    """Open the shards that an index names now, before a training waits for them.
 
     Raises:
         OSError: when one is no longer there.
@@ -107,7 +107,7 @@ class Images:
     indices: Int64[np.ndarray, " m"]
     """Which of the n images belong to the split."""
     workers: int = 0
-    """Processes that decode files ahead of time; 0: whoever asks decodes."""
+    """Threads that decode files ahead of time; 0: whoever asks decodes."""
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -65,7 +65,7 @@ def read(folder: Path, workers: int = 0, network: dict[str, Any] | None = None) 
 
     Args:
         folder: written by `prepare`.
-        workers: processes that decode photographs ahead of time, where the dataset is an index of files.
+        workers: threads that decode photographs ahead of time, where the dataset is an index of files.
         network: settings of the network that is to read it, which answers with so many classes, or such scores.
 
     Raises:

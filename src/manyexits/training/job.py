@@ -58,7 +58,7 @@ class Training:
     """Time limit; a little before it the job saves itself and stops."""
     save_every_s: float
     workers: int
-    """Processes that decode photographs ahead of time, over all ranks."""
+    """Threads that decode photographs ahead of time, over all ranks."""
 
     @property
     def phases(self) -> list[Told]:

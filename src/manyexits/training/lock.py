@@ -114,7 +114,7 @@ def _beat(path: Path, done: threading.Event) -> None:
 
 
 def _let_go() -> None:
-    """In a forked child, such as one that decodes photographs: the lock must not outlive its owner there."""
+    """In a forked child: the lock must not outlive its owner there."""
     for file in _HELD:
         os.close(file)
     _HELD.clear()
