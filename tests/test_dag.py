@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from conftest import copy_checkout
+
+from manyexits.wiring import GUARD, Wiring
 
 
 def stats(output: str) -> dict[str, int]:
@@ -111,6 +114,13 @@ def test_a_mistake_in_the_configuration_is_one_sentence_and_nothing_runs(clone):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_mistyped_target_ends_the_call(clone):
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--", "fig4"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "there is no target 'fig4'; valid names: fig3" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("target", "nearest"),
     [
@@ -123,11 +133,30 @@ def test_a_mistake_in_the_configuration_is_one_sentence_and_nothing_runs(clone):
         ("fig3.pdf", "results/figures/fig3.pdf"),
     ],
 )
-def test_a_mistyped_target_gets_the_nearest_names(clone, target, nearest):
-    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--", target]
-    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert f"there is no target '{target}'; valid names: {nearest}" in done.stdout + done.stderr
+def test_a_mistyped_target_gets_the_nearest_names(wired, rules, target, nearest):
+    with pytest.raises(ValueError, match=f"^there is no target '{target}'; valid names: {nearest}"):
+        wired.check_targets([target], rules)
+    wired.check_targets([nearest], rules)
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[SimpleNamespace]:
+    """What a target's check asks of Snakemake's rules."""
+    return [
+        SimpleNamespace(
+            name=name,
+            has_wildcards=lambda: False,
+            is_producer=re.compile(r"results/(figures|tables)/\w+[.]\w+").fullmatch,
+        )
+        for name in ("all", "tables", "card", "fig3", "table1")
+    ]
+
+
+@pytest.fixture
+def wired(root, monkeypatch) -> Wiring:
+    """The study of the checkout."""
+    monkeypatch.chdir(root)
+    return Wiring(yaml.safe_load(Path("config.yaml").read_text()))
 
 
 def test_a_file_is_a_target_however_it_is_written(clone):
@@ -184,8 +213,6 @@ def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):
 
 
 def test_a_study_that_changed_under_a_running_workflow_is_refused(raw, monkeypatch):
-    from manyexits.wiring import GUARD, Wiring
-
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv(GUARD, "")
     Wiring(raw).enter(is_main_process=True)
