@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules stay: whatever ends a phase of training collects garbage, and need not look at all of them again."""
+    """Modules stay: what a training lets go of between its phases is found without looking at all of them again."""
     gc.collect()
     gc.freeze()
 

@@ -31,8 +31,8 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """sysexits' "temporary failure": the state is saved, start again to go on."""
 COLLECT_AFTER = (100_000, 20, 20)
-"""Of Python's garbage collector: at its own (700, 10, 10), a tenth of what a job on digits takes is spent looking
-through modules that were just imported."""
+"""Of Python's garbage collector: at its own (700, 10, 10) it looks again and again through modules that were just
+imported, a good part of a short job."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -111,7 +111,7 @@ def fit(
         if index + 1 < len(phases):
             between = {"progress": asdict(progress), "network": network.state_dict(), "scaler": phase.scaler_state()}
             ranks.first(partial(checkpoints.save, between))
-            accelerator.free_memory()  # the optimiser of this phase
+            accelerator.free_memory()  # it would keep the optimiser of this phase
     return progress
 
 
