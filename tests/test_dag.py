@@ -43,8 +43,25 @@ def test_the_command_of_the_paper_resolves(clone):
     assert jobs == counts | {"prepare": 1, "pretrain": 4, "train": 12, "analyse": 5, "figure": 1}
 
 
-def test_all_trains_every_experiment_once(clone, plan):
-    jobs = stats(dry_run(clone))
+CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
+
+
+@pytest.fixture(scope="module")
+def everything(clone, plan, demo) -> dict[str, dict[str, int]]:
+    """Configuration -> jobs of `all`, and of every table and figure by its name and by its files."""
+    suffixes = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
+    found = {}
+    for which, stated in (("plan", plan), ("demo", demo)):
+        targets = ["all", "tables", "figures"]
+        for name, kinds in stated.runs.artefacts.items():
+            files = [f"{stated.study.output}/{kind}/{name}.{suffix}" for kind in kinds for suffix in suffixes[kind]]
+            targets += [name, *files]
+        found[which] = stats(dry_run(clone, *targets, *CONFIGURATIONS[which]))
+    return found
+
+
+def test_all_trains_every_experiment_once(everything, plan):
+    jobs = everything["plan"]
     runs = [run for name in plan.runs.shown for run in plan.runs.of(name)]
     assert jobs["train"] == jobs["evaluate"] == len(runs)
     # ten backbones on their datasets, and four lengths of phase 1; regimes, methods and placements share it
@@ -61,25 +78,16 @@ def test_what_no_artefact_draws_is_built_by_its_name_and_shares_phase_1(clone, v
     assert jobs == dict.fromkeys(steps, 1)
 
 
-CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
-
-
 @pytest.mark.parametrize("which", CONFIGURATIONS)
-def test_every_artefact_resolves_by_its_name_and_by_its_files(clone, which, request):
-    study_plan = request.getfixturevalue(which)
-    targets = ["all", "tables", "figures"]
-    for name, kinds in study_plan.runs.artefacts.items():
-        suffixes = {"tables": ("csv", "md", "tex", "html"), "figures": ("pdf", "png", "svg")}
-        targets += [name, *(f"{study_plan.study.output}/{kind}/{name}.{s}" for kind in kinds for s in suffixes[kind])]
-    output = dry_run(clone, *targets, *CONFIGURATIONS[which])
-    stated = study_plan.study
-    assert (stats(output)["table"], stats(output)["figure"]) == (len(stated.tables), len(stated.figures))
+def test_every_artefact_resolves_by_its_name_and_by_its_files(everything, which, request):
+    stated, jobs = request.getfixturevalue(which).study, everything[which]
+    assert (jobs["table"], jobs["figure"]) == (len(stated.tables), len(stated.figures))
 
 
-def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(clone, demo):
+def test_the_card_is_one_job_of_all_and_a_target_by_its_name_and_files(everything, clone, demo):
     files = [f"{demo.study.output}/card.{suffix}" for suffix in ("md", "html")]
-    for targets in (["all"], ["card"], files):
-        assert stats(dry_run(clone, *targets, *CONFIGURATIONS["demo"]))["card"] == 1
+    assert everything["demo"]["card"] == 1
+    assert stats(dry_run(clone, "card", *files, *CONFIGURATIONS["demo"]))["card"] == 1
 
 
 def test_the_card_reads_every_shown_run_and_nothing_that_is_only_named(raw):

@@ -1,5 +1,6 @@
 """A training job as its rule calls it: killed, stopped, out of time, refused."""
 
+import copy
 import json
 import os
 import random
@@ -35,7 +36,7 @@ def in_a_process(told: list[str], **environment: str) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_again_and_again_has_the_bits_of_one_that_is_not(prepared, tmp_path, times):
     settings = settings_of("backbone", "all", epochs=40, patience=40, mixup=0.5)
 
@@ -166,34 +167,43 @@ def test_without_a_tracker_no_curves_are_written(prepared, tmp_path):
     assert not (tmp_path / "curves").exists()
 
 
-def test_four_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase(prepared, tmp_path):
+@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_ranks_give_the_weights_of_one_process_to_a_rounding_in_every_phase(
+    prepared, tmp_path, monkeypatch, capsys, devices
+):
     from safetensors.torch import load_file
 
-    found, histories, ranks = {}, {}, {}
-    for devices in (1, 4):
-        recipe = {"epochs": 2, "optimizer": "sgd", "lr": 0.05, "mixup": 0.5, "clip": 1.0, "devices": devices}
-        settings = settings_of("backbone", "heads", "all", **recipe)
-        # what a scheduler says has no say in it
-        process = in_a_process(
-            command(settings, prepared, tmp_path / str(devices)), SLURM_NTASKS="3", SLURM_PROCID="2", SLURM_LOCALID="2"
-        )
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-        found[devices] = load_file(tmp_path / f"{devices}/run/model.safetensors")
-        histories[devices] = pd.read_csv(tmp_path / f"{devices}/run/history.csv")
-        record = json.loads((tmp_path / f"{devices}/run/run.json").read_text())
-        ranks[devices] = record["hardware"]["ranks"]
-        assert len([line for line in said.splitlines() if "epoch   2" in line]) == 3  # of several ranks one speaks
-    assert ranks == {1: 1, 4: 4}
-    pd.testing.assert_frame_equal(histories[1], histories[4], rtol=1e-4)
-    assert found[1].keys() == found[4].keys()
-    for name, value in found[1].items():
-        assert (value - found[4][name]).abs().max() < 1e-5, name
+    for name, value in (("SLURM_NTASKS", "3"), ("SLURM_PROCID", "2"), ("SLURM_LOCALID", "2")):
+        monkeypatch.setenv(name, value)  # what a scheduler says has no say in it
+    settings = settings_of("backbone", "heads", "all", epochs=2, optimizer="sgd", lr=0.05, mixup=0.5, clip=1.0)
+    assert cli.main(command(settings, prepared, tmp_path / "one")) == 0
+    ranks = copy.deepcopy(settings)
+    for phase in ranks["phases"]:
+        phase["recipe"]["devices"] = devices
+    process = in_a_process(command(ranks, prepared, tmp_path / "several"))
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    for each in (said, capsys.readouterr().err):
+        assert len([line for line in each.splitlines() if "epoch   2" in line]) == 3  # of several ranks one speaks
+
+    runs = [tmp_path / name / "run" for name in ("one", "several")]
+    records = [json.loads((run / "run.json").read_text()) for run in runs]
+    assert [record["hardware"]["ranks"] for record in records] == [1, devices]
+    pd.testing.assert_frame_equal(*[pd.read_csv(run / "history.csv") for run in runs], rtol=1e-4)
+    one, several = (load_file(run / "model.safetensors") for run in runs)
+    assert one.keys() == several.keys()
+    for name, value in one.items():
+        assert (value - several[name]).abs().max() < 1e-5, name
 
 
-def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bits(prepared, tmp_path):
-    settings = settings_of("all", epochs=8, patience=8, devices=3)
-    settings["network"] |= {  # large enough, and ranks enough, for the order of a sum to matter
+@pytest.mark.parametrize(
+    ("number", "devices"),
+    # of three ranks, the order of a sum matters
+    [(signal.SIGHUP, 2), *(pytest.param(each, 3, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGUSR1))],
+)
+def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bits(prepared, tmp_path, number, devices):
+    settings = settings_of("all", epochs=8, patience=8, devices=devices)
+    settings["network"] |= {  # large enough for it, too
         "backbone": {"family": "resnet", "groups": [2, 2], "width": 8},
         "placement": {"after": [1, 2, 3]},
     }
@@ -201,50 +211,30 @@ def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bit
     stopped = in_a_process([*told, "--save-every", "0"])
     while "epoch   3" not in (line := stopped.stderr.readline()):
         assert line, "it ended too early"
-    stopped.terminate()
+    stopped.send_signal(number)
     _, said = stopped.communicate(timeout=300)
     assert stopped.returncode not in (0, EXIT_BAD_INPUT)
     assert said.splitlines()[-1] == "manyexits train: stopped and saved; start again to go on"
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.glob("checkpoints/*/latest.ckpt")] == ["latest.ckpt"]
 
-    again, undisturbed = in_a_process(told), in_a_process(command(settings, prepared, tmp_path / "undisturbed"))
-    _, said = again.communicate(timeout=300)
-    undisturbed.communicate(timeout=300)
-    assert (again.returncode, undisturbed.returncode) == (0, 0)
-    assert re.search(r"^resuming in phase 1, epoch \d+, step \d+$", said, re.MULTILINE)
-    for file in ("model.safetensors", "history.csv"):
-        assert sha256(tmp_path / "run" / file) == sha256(tmp_path / "undisturbed/run" / file)
-
-
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGHUP, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)],
-    ids=lambda number: number.name,
-)
-def test_ranks_save_themselves_at_whatever_asks_to_stop_and_go_on_where_it_is_ignored(prepared, tmp_path, number):
-    told = command(settings_of("all", epochs=400, patience=400, devices=2), prepared, tmp_path)
-    process = in_a_process(told)
-    while "epoch   2" not in (line := process.stderr.readline()):
-        assert line, "it ended too early"
-    process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert said.splitlines()[-1] == "manyexits train: stopped and saved; start again to go on"
-    (saved,) = tmp_path.glob("checkpoints/*/latest.ckpt")
-
-    before = signal.signal(number, signal.SIG_IGN)  # handed down to children, as nohup does
+    before = signal.signal(number, signal.SIG_IGN)  # handed down to children, as nohup does: it no longer stops them
     try:
-        process = in_a_process(told)
+        again = in_a_process(told)
     finally:
         signal.signal(number, before)
-    while "epoch" not in (line := process.stderr.readline()):
+    undisturbed = in_a_process(command(settings, prepared, tmp_path / "undisturbed"))
+    resuming = ""
+    while "epoch" not in (line := again.stderr.readline()) or line.startswith("resuming"):
         assert line, "it ended too early"
-    process.send_signal(number)
-    for _ in range(3):
-        assert "epoch" in process.stderr.readline()
-    process.terminate()
-    process.communicate(timeout=120)
-    assert saved.exists()
+        resuming = line
+    again.send_signal(number)
+    again.communicate(timeout=300)
+    undisturbed.communicate(timeout=300)
+    assert (again.returncode, undisturbed.returncode) == (0, 0)
+    assert re.fullmatch(r"resuming in phase 1, epoch \d+, step \d+\n", resuming)
+    for file in ("model.safetensors", "history.csv"):
+        assert sha256(tmp_path / "run" / file) == sha256(tmp_path / "undisturbed/run" / file)
 
 
 def test_an_error_of_input_is_one_sentence_also_of_several_ranks(prepared, tmp_path):

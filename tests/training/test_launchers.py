@@ -32,13 +32,15 @@ SAYINGS = {
 def plain(prepared, tmp_path_factory):
     """Checksum of what a training gives without any of them."""
     folder = tmp_path_factory.mktemp("plain")
-    process = in_a_process(command(settings_of("all", epochs=1), prepared, folder))
-    _, said = process.communicate(timeout=90)
-    assert process.returncode == 0, said
+    assert cli.main(command(settings_of("all", epochs=1), prepared, folder)) == 0
     return sha256(folder / "run/model.safetensors")
 
 
-@pytest.mark.parametrize("saying", SAYINGS.values(), ids=SAYINGS)
+@pytest.mark.parametrize(
+    "saying",
+    [SAYINGS["accelerate's"] | SAYINGS["MPI's"], SAYINGS["torch's"]],
+    ids=["accelerate's and MPI's", "torch's"],
+)
 def test_what_launchers_leave_in_the_environment_has_no_say(prepared, tmp_path, plain, saying):
     process = in_a_process(command(settings_of("all", epochs=1), prepared, tmp_path), **saying)
     try:

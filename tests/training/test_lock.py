@@ -1,5 +1,6 @@
 """One owner of a folder, whatever becomes of it and wherever it runs."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -89,33 +90,36 @@ def test_a_child_that_outlives_its_owner_holds_no_lock(path):
     process.stdout.close()
 
 
-def attempt(path, barrier, owned, most) -> None:
-    barrier.wait()
-    try:
-        with owning(path):
+TIMES = 30
+
+
+def attempts(path, left, barrier, owned, most) -> None:
+    """Find the lock of a dead owner, again and again, at the same time as others."""
+    for _ in range(TIMES):
+        if barrier.wait() == 0:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("" if left is None else json.dumps(left))
+        barrier.wait()
+        with contextlib.suppress(LockedError), owning(path):
             with owned.get_lock():
                 owned.value += 1
                 most.value = max(most.value, owned.value)
             time.sleep(0.02)
             with owned.get_lock():
                 owned.value -= 1
-    except LockedError:
-        return
 
 
 @pytest.mark.parametrize("left", [{"host": os.uname().nodename, "pid": 999_999, "started": "1"}, None], ids=str)
 def test_of_several_that_find_a_dead_owners_lock_one_owns_it_at_a_time(path, left):
     fork = multiprocessing.get_context("fork")
-    for _ in range(30):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("" if left is None else json.dumps(left))
-        barrier, owned, most = fork.Barrier(4), fork.Value("i", 0), fork.Value("i", 0)
-        starters = [fork.Process(target=attempt, args=(path, barrier, owned, most)) for _ in range(4)]
-        for each in starters:
-            each.start()
-        for each in starters:
-            each.join()
-        assert most.value == 1
+    barrier, owned, most = fork.Barrier(4, timeout=60), fork.Value("i", 0), fork.Value("i", 0)
+    starters = [fork.Process(target=attempts, args=(path, left, barrier, owned, most)) for _ in range(4)]
+    for each in starters:
+        each.start()
+    for each in starters:
+        each.join()
+    assert [each.exitcode for each in starters] == [0] * 4
+    assert most.value == 1
 
 
 def test_the_lock_of_another_machine_holds_while_its_heart_beats(path):

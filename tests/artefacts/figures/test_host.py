@@ -1,5 +1,6 @@
 """A user's machine changes no byte of a figure or table: a notebook's backend, a matplotlibrc, a locale."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,11 +11,12 @@ import pytest
 from manyexits.study import resolve
 from manyexits.study.plan import load
 
-RC = {
+RCS = {
     "text through LaTeX": "text.usetex: True\n",
     "a dark face": "figure.facecolor: black\naxes.facecolor: black\ntext.color: white\nimage.cmap: jet\n",
     "another font and size": "font.family: serif\nfont.size: 20\nsavefig.dpi: 30\naxes.formatter.use_locale: True\n",
     "a style that is broken": "axes.grid: perhaps\nno.such.key: 1\n",
+    "no UTF-8": "font.family: Büro\n",
 }
 HOSTS = {
     "a notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
@@ -23,6 +25,10 @@ HOSTS = {
     "no locale": {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
     "another time zone": {"TZ": "Asia/Kolkata"},
 }
+
+
+TOGETHER = list(itertools.zip_longest(HOSTS, RCS, fillvalue=""))
+"""A host and a matplotlibrc at a time, each once."""
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +40,11 @@ def drawn(root, tmp_path_factory):
     def files(job, kind: str) -> list[str]:
         return [str(root / "docs/workstation" / plan.below(file)) for file in job.reads.get(kind, [])]
 
-    def draw(name: str) -> dict[str, bytes]:
-        place = folder / name.replace(" ", "_")
+    def draw(host: str = "", rc: str = "") -> dict[str, bytes]:
+        place = folder / f"{host}+{rc}".replace(" ", "_")
         place.mkdir()
-        (place / "matplotlibrc").write_text(RC.get(name, ""))
-        changed = {"MATPLOTLIBRC": str(place)} if name in RC else {}
+        (place / "matplotlibrc").write_text(RCS.get(rc, ""), "latin-1")
+        changed = HOSTS.get(host, {}) | ({"MATPLOTLIBRC": str(place)} if rc else {})
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("MPL", "MATPLOTLIB", "LC_"))
         }
@@ -49,7 +55,7 @@ def drawn(root, tmp_path_factory):
             command += ["--comparisons", *files(job, "comparisons")] if verb == "table" else []
             done = subprocess.run(
                 [*command, "--output", str(place / f"{what}.{suffix}")],
-                env=environment | HOSTS.get(name, {}) | changed,
+                env=environment | changed,
                 cwd=place,
                 capture_output=True,
                 text=True,
@@ -63,11 +69,11 @@ def drawn(root, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(drawn):
-    return drawn("plain")
+    return drawn()
 
 
-@pytest.mark.parametrize("host", [*HOSTS, *RC])
-def test_the_host_changes_no_byte(plain, drawn, host):
-    found = drawn(host)
+@pytest.mark.parametrize(("host", "rc"), TOGETHER)
+def test_the_host_changes_no_byte(plain, drawn, host, rc):
+    found = drawn(host, rc)
     assert len(found) == 3 + 4
     assert [name for name in plain if found[name] != plain[name]] == []

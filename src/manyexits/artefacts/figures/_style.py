@@ -3,14 +3,18 @@ reader who sees few colours loses nothing (hues: Okabe and Ito)."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-os.environ["MPLBACKEND"] = "agg"  # before the import, which a notebook's own backend would end
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+# before the import, which a notebook's own backend would end, and a matplotlibrc that is not UTF-8, or asks for a
+# locale that is not there
+os.environ["MPLBACKEND"] = "agg"
+os.environ["MATPLOTLIBRC"] = os.devnull
+with chdir(Path(__file__).parent):  # one in the working folder would come first
+    import matplotlib as mpl
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def place(figure: Figure) -> None:
+def place(figure: mpl.figure.Figure) -> None:
     """Place a figure's panels for good: once, and not anew for each of its files."""
     if engine := figure.get_layout_engine():
         engine.execute(figure)
