@@ -49,8 +49,8 @@ def test_a_tree_of_imagenette_trains_by_the_name_of_a_target_and_goes_on(tmp_pat
     folder.mkdir()
     study = (ROOT / "config.yaml").read_text()
     assert study.count(RECIPE) == 1
-    (folder / "config.yaml").write_text(study.replace(RECIPE, RECIPE.replace("bf16", "fp32").replace("128", "64")))
-    files = publishers.imagenette_files(imagenette.CLASSES, train=10)  # enough for one such batch
+    (folder / "config.yaml").write_text(study.replace(RECIPE, RECIPE.replace("bf16", "fp32").replace("128", "32")))
+    files = publishers.imagenette_files(imagenette.CLASSES, train=10)  # enough for two such batches
     publishers.write_folder(files, raw / "imagenette2")
 
     first = started(folder, raw, EPOCH).count(EPOCH)

@@ -363,10 +363,11 @@ def test_whole_numbers_are_no_weights(published):
     [
         ("test_vit", {"img_size": 224}, "set the backbone's resample_positions: true"),
         ("mixer_s32_224", {"img_size": 256}, "set the backbone's pixels to the size of the images that they are for"),
-        (
+        pytest.param(
             "beit_base_patch16_224",
             {"img_size": 64},
             "set the backbone's pixels to the size of the images that they are for",
+            marks=pytest.mark.slow,  # its smallest has 86 million parameters
         ),
         ("swin_tiny_patch4_window7_224", {"window_size": 14}, "set the backbone's pixels to the size of the images"),
     ],

@@ -76,6 +76,13 @@ def evaluated(classes, scores, names, protocols, budgets):
     return found, Answers(test["label"], test["answer"], left_at)
 
 
+@cache
+def compared(asked, runs):
+    """Rows of the differences between such networks, without identity."""
+    told, *_ = predicted(*asked[:2])
+    return compare.compare(dict.fromkeys(runs, evaluated(*asked)[1]), told)
+
+
 class Surface(mode_connectivity.Surface):
     """A bowl over networks that are points."""
 
@@ -88,20 +95,20 @@ class Surface(mode_connectivity.Surface):
         return mode_connectivity.Point(0.1 + far * np.arange(1, K + 1), 1 / (1 + far * np.arange(1, K + 1)))
 
 
-def answered(job, plan):
-    """What the runs of one `evaluate` or `compare` leave."""
+def asked_of(job, plan):
+    """What decides on what the runs of one `evaluate` or `compare` leave."""
     entry = plan.runs.experiment(job.names["experiment"])
     labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
     scores = tuple(labels["scores"]) if labels["scores"] else None
-    asked = (tuple(plan.study.criteria(entry)), tuple(plan.study.protocols), tuple(plan.study.budgets))
-    return evaluated(labels["classes"], scores, *asked)
+    criteria_ = tuple(plan.study.criteria(entry))
+    return labels["classes"], scores, criteria_, tuple(plan.study.protocols), tuple(plan.study.budgets)
 
 
 def rows_of(job, plan):
     """The rows of one `evaluate`, `compare` or `analyse`."""
     told = job.settings
     if job.stage == "evaluate":
-        return [told["identity"] | row for row in answered(job, plan)[0]]
+        return [told["identity"] | row for row in evaluated(*asked_of(job, plan))[0]]
     identity = {key: told["identity"][key] for key in ("experiment", "variant")}
     if job.stage == "guarantee":
         labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
@@ -110,8 +117,8 @@ def rows_of(job, plan):
         found = guarantee.guarantee(asked, scan, validation, test, COSTS, told["tolerated"], told["delta"])
         return [told["identity"] | {"backbone_cost": BACKBONE} | row for row in found]
     if job.stage == "compare":
-        runs = {(run["regime"], run["seed"]): answered(job, plan)[1] for run in told["runs"]}
-        return [identity | row for row in compare.compare(runs, task.of(told["task"]))]
+        runs = tuple((run["regime"], run["seed"]) for run in told["runs"])
+        return [identity | row for row in compared(asked_of(job, plan), runs)]
     network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
     models = [(run["regime"], run["seed"], network) for run in told["runs"]]
     return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
@@ -305,15 +312,22 @@ def accepted(given):
     return plan
 
 
+DRAWN = set()
+"""Whose tables and figures were: of the same settings and inputs they are the same in another study."""
+
+
 def check_drawn(plan, folder):
     """Every table and figure, to the last line."""
     for name, kinds in plan.runs.artefacts.items():
         for kind in kinds:
-            told = plan.job(kind.removesuffix("s"), name=name).settings
+            job = plan.job(kind.removesuffix("s"), name=name)
+            if job.whose in DRAWN:
+                continue
             try:
-                CHECKS[name](drawn(plan, kind, name, folder), told, plan)
+                CHECKS[name](drawn(plan, kind, name, folder), job.settings, plan)
             finally:
                 pyplot.close("all")
+            DRAWN.add(job.whose)
 
 
 def lines_of(told, plan):
@@ -391,7 +405,7 @@ def check_scheduled(made, told, plan):
         drawn = [line for line in axis.get_lines() if not line.get_label().startswith("_")]
         assert len(drawn) == len(plan.study.budgets) + 1
         assert {share for line in drawn for share in line.get_xdata()} == shares
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 def check_connectivity(made, told, plan):
@@ -422,7 +436,7 @@ def check_curves(made, told, plan):
     keys = made.legends[0].legend_handles[: len(told["regimes"])]
     look = ["get_color", "get_marker"] if overlay else ["get_color", "_get_dash"]
     assert len({tuple(LOOK[name](key) for name in look) for key in keys}) == len(keys)
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 LOOK = {
@@ -445,7 +459,7 @@ def check_distribution(made, told, plan):
             assert shares.shape == (len(plan.study.budgets) + 1, K)
             empty = np.isnan(shares).all(1)
             assert np.allclose(shares[~empty].sum(1), 1)
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 def check_calibration(made, told, plan):
@@ -456,14 +470,14 @@ def check_calibration(made, told, plan):
     marked = [line for axis in of_exits for line in axis.get_lines() if line.get_marker() in ("o", "s")]
     assert len(marked) == 3 * len(titled)
     assert all(len(line.get_xdata()) == K for line in marked)
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 def check_learned(made, told, plan):
     panels = [axis for axis in made.axes if axis.get_title()]
     assert len(panels) == len(list(lines_of(told, plan)))
     assert all(len(axis.get_lines()) >= K for axis in panels)
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 def check_planes(made, told, plan):
@@ -474,7 +488,7 @@ def check_planes(made, told, plan):
         assert between
         named = [line for line in between if not line.get_label().startswith("_")]
         assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in named}) == len(named)
-    made.canvas.draw()
+    made.draw_without_rendering()
 
 
 CHECKS = {

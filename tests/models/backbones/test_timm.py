@@ -38,7 +38,13 @@ MODELS = {
 """Name -> our options, the same as timm's, number of blocks."""
 
 
-@pytest.fixture(scope="module", params=MODELS)
+LARGE = ("vit_base_patch16_224",)
+"""What costs most, of a kind that a smaller one shows, too."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in MODELS]
+)
 def pair(request):
     """A model of timm with weights that are nowhere zero, the same as our stages, and images."""
     ours, theirs, blocks = MODELS[request.param]
