@@ -304,6 +304,16 @@ def test_with_many_seeds_every_line_between_runs_runs_forward():
     assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
 
 
+def test_no_label_of_a_contour_stands_on_the_mark_of_a_run():
+    frame = connectivity([1], control=False)
+    place = drawn_planes(fig3.figure(frame, TOLD))[0].texts[0].get_position()
+    frame.loc[(frame["part"] == "anchor") & (frame["first"] == "mixed"), ["x", "y"]] = place
+    made = fig3.figure(frame, TOLD)
+    made.draw_without_rendering()
+    for axis in drawn_planes(made):
+        assert not [text for text in axis.texts if text.get_window_extent().contains(*axis.transData.transform(place))]
+
+
 def test_without_a_plane_the_panels_say_so():
     frame = connectivity([1], control=False)
     made = fig3.figure(frame[~frame["part"].isin(["plane", "anchor"])], TOLD)

@@ -69,11 +69,12 @@ def planes(part: SubFigure, rows: pd.DataFrame, appearance: dict[str, Look]) -> 
     axes = part.subplots(2, len(exits), squeeze=False, sharex=True, sharey=True)
     of_seed = rows[rows["seed"] == rows["seed"].min()]
     anchors = frames.records(of_seed[of_seed["part"] == "anchor"])
+    marks = [(anchor["x"], anchor["y"]) for anchor in anchors]
     for line, metric in zip(axes, MEASURED, strict=True):
         points = of_seed[(of_seed["part"] == "plane") & (of_seed["metric"] == metric) & of_seed["exit"].isin(exits)]
         scale = Scale(points["value"].to_numpy(), logarithmic=metric == "train_loss")
         drawn = [
-            plane(axis, points[points["exit"] == exit_], scale, f"{metric} at exit {exit_}")
+            plane(axis, points[points["exit"] == exit_], scale, f"{metric} at exit {exit_}", marks)
             for axis, exit_ in zip(line, exits, strict=True)
         ]
         for axis, exit_ in zip(line, exits, strict=True):
@@ -135,8 +136,8 @@ class Scale:
         bar.set_label(label)
 
 
-def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
-    """The first seed's surface as filled contours, labelled; None where there is none.
+def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str, marks: list[tuple[float, float]]) -> Any:
+    """The first seed's surface as filled contours, labelled where no mark will stand; None where there is none.
 
     Raises:
         ValueError: when it has too few points.
@@ -159,7 +160,7 @@ def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
     )
     lines = axis.contour(x, y, z, levels=scale.ticks, colors="white", linewidths=0.5)
     tried = axis.clabel(lines, inline=False)  # where labels would stand; a label that is kept then cuts its line
-    places = _apart([text.get_position() for text in tried], axis)
+    places = _apart([text.get_position() for text in tried], axis, marks)
     for text in tried:
         text.remove()
     axis.clabel(lines, fontsize=6, fmt="%g", manual=places)
@@ -167,14 +168,16 @@ def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str) -> Any:
     return filled
 
 
-def _apart(places: list[tuple[float, float]], axis: Axes) -> list[tuple[float, float]]:
-    """Those of the places where a label touches neither the frame nor an earlier one."""
+def _apart(
+    places: list[tuple[float, float]], axis: Axes, marks: list[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Those of the places where a label touches neither the frame nor a mark nor an earlier one."""
     (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
     room = ROOM * (right - left)
     kept: list[tuple[float, float]] = []
     for x, y in places:
         inside = min(x - left, right - x, y - low, high - y) > room / 2
-        if inside and all(math.dist((x, y), other) > room for other in kept):
+        if inside and all(math.dist((x, y), other) > room for other in [*marks, *kept]):
             kept.append((x, y))
     return kept
 
