@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import importlib
 import os
 import shutil
 import signal
@@ -28,6 +29,14 @@ gc.set_threshold(*COLLECT_AFTER)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """What a module with shapes imports goes through their hook, which finds no compiled form of it: imported before."""
+    if "PYTEST_XDIST_WORKER" in os.environ or not session.config.getoption("numprocesses", None):
+        for name in ("sklearn.model_selection", "torch._dynamo", "torchvision", "accelerate", "timm", "seaborn"):
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -219,7 +228,15 @@ def fitted(prepared, tmp_path):
     from manyexits.training.console import Console
 
     def fit(
-        settings, *, data=prepared, model=None, checkpoints="checkpoints", start=None, stop=lambda: False, workers=0
+        settings,
+        *,
+        data=prepared,
+        model=None,
+        checkpoints="checkpoints",
+        start=None,
+        stop=lambda: False,
+        save_every_s=60.0,
+        workers=0,
     ):
         read = dataset.read(data, workers)
         model = model or build.network(settings["network"], blanks(read), settings["seed"])
@@ -233,7 +250,7 @@ def fitted(prepared, tmp_path):
             settings["seed"],
             Views(read, accelerator.device),
             accelerator,
-            train.Upkeep(Checkpoints(tmp_path / checkpoints), 0.0, stop, Console(quiet=True)),
+            train.Upkeep(Checkpoints(tmp_path / checkpoints), save_every_s, stop, Console(quiet=True)),
             start or train.Progress(),
         )
         return model, progress

@@ -248,7 +248,7 @@ def test_a_loss_that_is_no_number_stops_with_its_place_and_keeps_the_last_good_c
     monkeypatch.setattr("manyexits.training.train.CHECK_EVERY", 1)
     settings = settings_of("all", optimizer="sgd", lr=1e4, schedule="constant")
     with pytest.raises(ValueError, match=r"no longer a number in phase all, epoch 1, at learning rate 1e\+04"):
-        fitted(settings)
+        fitted(settings, save_every_s=0.0)
     saved = Checkpoints(tmp_path / "checkpoints").load()
     assert saved["progress"]["step"] >= 1
     assert all(value.isfinite().all() for value in saved["network"].values())

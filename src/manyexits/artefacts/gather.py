@@ -59,9 +59,10 @@ def check(path: Path) -> None:
         raise ValueError(f"{path} has {size:,} bytes, more than the {LARGEST:,} that are committed; leave its run out")
     # of arrays what they are and what made them is text; the numbers cannot name anything
     text = str(reading.tensors(path, "numpy")[1]) if path.suffix == ".safetensors" else reading.text(path)
-    host = re.search(rf"(?<![\w-]){re.escape(socket.gethostname())}(?![\w-])", text)
+    name = socket.gethostname()
+    host = re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) if name in text else None  # a search is slow
     # users are not looked for by their names, which may be any word; they stand in paths, and before @
-    user = re.search(r"[\w.-]+@[\w-]+(\.[\w-]+)*", text)
+    user = re.search(r"[\w.-]+@[\w-]+(\.[\w-]+)*", text) if "@" in text else None
     for what, match in {
         "the name of this host": host,
         "a user's name": user,

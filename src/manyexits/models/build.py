@@ -10,7 +10,7 @@ import torch
 from manyexits.batches.state import State, parts
 from manyexits.batches.views import Blanks
 from manyexits.exits import task
-from manyexits.models import reach
+from manyexits.models import device, reach
 from manyexits.models.backbones import Backbone, Tap
 from manyexits.models.cost import stage_costs, states
 from manyexits.models.methods import Memory, Method
@@ -18,6 +18,7 @@ from manyexits.models.network import MultiExit
 from manyexits.study import components
 
 Built = TypeVar("Built", Backbone, Method)
+CPU = torch.device("cpu")
 BACKBONE, BEGIN, EXTRAS = 0, 2**32 - 2, 2**32 - 1
 """Parts of a network that are drawn from generators of their own; a head's part is its block."""
 
@@ -136,5 +137,5 @@ def _check_memory(network: MultiExit, states: list[State], kind: str) -> None:
 def drawn_from(seed: int, part: int) -> Iterator[None]:
     """Draws inside the block come from a generator of their own; the global one stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> 1))
+        device.seed(int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> 1), CPU)
         yield

@@ -34,6 +34,16 @@ def choose(asked: str) -> torch.device:
     return torch.device("cuda")
 
 
+def seed(number: int, used: torch.device) -> None:
+    """Begin the draws on the CPU, and on the device that is used, anew.
+
+    `torch.manual_seed` begins those of every kind of device, and notes for each that is not there who asked for it.
+    """
+    torch.default_generator.manual_seed(number)
+    if used.type == "cuda":
+        torch.cuda.manual_seed(number)
+
+
 def _useless(reason: str) -> str:
     if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
         reason += f", where CUDA_VISIBLE_DEVICES is {visible}"

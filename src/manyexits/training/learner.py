@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from manyexits.batches.views import Part
+from manyexits.models import device
 from manyexits.models.methods import Weights
 from manyexits.training import ranks
 from manyexits.training.optimiser import stepped
@@ -35,7 +36,7 @@ class Learner:
 
     def run(self, weights: Weights, part: Part) -> tuple[Float[Tensor, "p e o"], Float[Tensor, "p e"]]:
         """Outputs and losses of the exits that learn, in training mode, with other weights."""
-        torch.manual_seed(part.seed)
+        device.seed(part.seed, self.phase.accelerator.device)
         buffers = {name: value.clone() for name, value in self.pass_.named_buffers()}  # running statistics move
         # of the attentions the plain one alone can be differentiated twice
         with self.phase.accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):

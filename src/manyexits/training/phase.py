@@ -12,7 +12,7 @@ from manyexits.batches.feed import Feed
 from manyexits.batches.state import State, parts
 from manyexits.batches.views import EVALUATION_BATCH, Part, Views
 from manyexits.exits import task
-from manyexits.models import losses
+from manyexits.models import device, losses
 from manyexits.models.cost import Costs
 from manyexits.models.measure import measure
 from manyexits.models.methods import Now
@@ -116,7 +116,7 @@ class Phase:
         now = Now(epoch, turn.exits, turn.costs, self.network.n_exits)
         own = [self.exits.index(exit_) for exit_ in turn.exits]
         for part in slices:
-            torch.manual_seed(part.seed)
+            device.seed(part.seed, self.accelerator.device)
             with self.accelerator.accumulate(self.network):
                 with self.accelerator.autocast():
                     outputs, memory = turn.outputs(part)

@@ -38,8 +38,8 @@ MODELS = {
 """Name -> our options, the same as timm's, number of blocks."""
 
 
-LARGE = ("vit_base_patch16_224",)
-"""What costs most, of a kind that a smaller one shows, too."""
+LARGE = ("vit_base_patch16_224", "vgg11_bn")
+"""Of the order of 100 million parameters."""
 
 
 @pytest.fixture(
