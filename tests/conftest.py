@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
-    """What a module with shapes imports goes through their hook, which finds no compiled form of it: imported before."""
+    """What a module with shapes imports goes through their hook, which finds it not compiled: it comes before."""
     if "PYTEST_XDIST_WORKER" in os.environ or not session.config.getoption("numprocesses", None):
         for name in ("sklearn.model_selection", "torch._dynamo", "torchvision", "accelerate", "timm", "seaborn"):
             importlib.import_module(name)
