@@ -17,7 +17,7 @@ REBUILD = $(BIN)/snakemake all --allowed-rules all table figure card --configfil
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready  ## make .venv with the pinned packages (3 minutes, 7 GB); done by the other targets when needed
+setup: .venv/.ready  ## make .venv with the pinned packages (3 to 5 minutes, 7 GB); done by the other targets when needed
 
 .venv/.ready: envs/requirements.txt pyproject.toml
 	@command -v $(PYTHON) > /dev/null || \

@@ -238,7 +238,7 @@ def fitted(prepared, tmp_path):
         save_every_s=60.0,
         workers=0,
     ):
-        read = dataset.read(data, workers)
+        read = dataset.read(data, workers, settings["network"])
         model = model or build.network(settings["network"], blanks(read), settings["seed"])
         phases = told_phases(settings)
         AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps a process's first precision

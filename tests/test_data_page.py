@@ -21,7 +21,8 @@ PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text()
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)  # in order, or an end would begin one
+    return [block for its_kind, block in fenced if its_kind == kind]
 
 
 def rows(first: str) -> list[list[str]]:
@@ -64,7 +65,7 @@ def test_prepared_sizes_and_splits_are_those_of_the_study(plan, tmp_path, monkey
         assert size == inventory.size(inventory.dataset(plan, name, Path("nowhere")).to_prepare)
         train, validation, test = (int(count.replace(",", "")) for count in counts)
         entry = plan.study.datasets[name]
-        assert train + validation + test == importlib.import_module(f"manyexits.data.readers.{entry.source}").IMAGES
+        assert train + validation + test == importlib.import_module(f"manyexits.data.readers.{entry.source}").SAMPLES
         assert validation == -int(-(train + validation) * entry.validation // 1)  # scikit-learn rounds up
 
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from conftest import NOBODY, RECIPE, settings_of
 
-from manyexits.batches.views import blank_images, blanks
+from manyexits.batches.state import State, some
+from manyexits.batches.views import Blanks, blank_images, blank_texts, blanks
 from manyexits.data import prepare
 from manyexits.data import prepared as dataset
-from manyexits.data.raw import Raw, RawPart
+from manyexits.data.raw import Raw, RawPart, TextPart
 from manyexits.exits import criteria, task
 from manyexits.exits.policies import Policy, exit_index
 from manyexits.models import build
@@ -29,6 +30,7 @@ SMALL = {
     "resnet": {"groups": [1, 2, 1], "width": 4},
     "msdnet": {"layers": [1, 1, 2, 1], "width": 4, "growth": 2, "scales": 2, "head": 4},
     "timm": {"name": "test_vit", "pixels": 16, "patch": 8},
+    "bert": {"n_blocks": 4, "width": 16, "heads": 2, "inner": 24, "vocabulary": 64, "length": 12, "positions": 12},
 }
 """Options of families that cannot do without."""
 PIXELS = 16
@@ -48,6 +50,28 @@ DEFINED = {
 }
 """Task -> methods that are defined for it."""
 METHODS = DEFINED["classification"]
+LENGTHS = np.array([3, 5, 5, 7, 8, 9, 11, 12, 12])
+"""Tokens of nine texts."""
+
+
+def reads(family: str) -> str:
+    """images or texts."""
+    return components.constant("backbones", family, "READS", "images")
+
+
+def blank(family: str) -> Blanks:
+    """Blank inputs for a family."""
+    return blank_texts(LENGTHS) if reads(family) == "texts" else blank_images(PIXELS, PIXELS)
+
+
+def drawn(family: str) -> State:
+    """Nine samples for a family."""
+    generator = torch.Generator().manual_seed(1)
+    if reads(family) == "images":
+        return torch.randn(9, 3, PIXELS, PIXELS, generator=generator)
+    mask = torch.arange(LENGTHS.max()) < torch.from_numpy(LENGTHS)[:, None]
+    ids = torch.randint(4, 64, mask.shape, generator=generator) * mask
+    return ids, torch.zeros_like(ids), mask
 
 
 def network_settings(method: str, family: str, name: str = "classification") -> dict:
@@ -57,16 +81,11 @@ def network_settings(method: str, family: str, name: str = "classification") -> 
 
 def build_network(method: str, family: str, name: str = "classification"):
     torch.manual_seed(0)
-    network = build.network(network_settings(method, family, name), blank_images(PIXELS, PIXELS), seed=3)
+    network = build.network(network_settings(method, family, name), blank(family), seed=3)
     with torch.no_grad():  # away from what layers start from: extras that do nothing would hide a mistake
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return network.eval()
-
-
-@pytest.fixture(scope="module")
-def images():
-    return torch.randn(9, 3, PIXELS, PIXELS, generator=torch.Generator().manual_seed(1))
 
 
 pairs = pytest.mark.parametrize(("method", "family"), list(itertools.product(METHODS, FAMILIES)))
@@ -77,11 +96,9 @@ pairs = pytest.mark.parametrize(("method", "family"), list(itertools.product(MET
     [(name, *pair) for name in TASKS for pair in itertools.product(DEFINED[name], FAMILIES)],
 )
 @torch.no_grad()
-def test_early_exit_answers_as_the_whole_network_does_at_the_exit_where_each_sample_leaves(
-    images, method, family, name
-):
-    network = build_network(method, family, name)
-    answers = torch.stack(network(images), dim=1).numpy()
+def test_early_exit_answers_as_the_whole_network_does_at_the_exit_where_each_sample_leaves(method, family, name):
+    network, inputs = build_network(method, family, name), drawn(family)
+    answers = torch.stack(network(inputs), dim=1).numpy()
     asked = task.of(TASKS[name])
     for criterion in criteria.names(asked):
         for scan in criteria.named(criterion, asked, network.n_exits):
@@ -91,30 +108,37 @@ def test_early_exit_answers_as_the_whole_network_does_at_the_exit_where_each_sam
             threshold = float(early[(len(early) - 1) // 2 :][:2].mean()) if len(early) else 0.0  # between two samples
             thresholds = np.full(network.n_exits - 1, threshold)
             policy = Policy(criterion, tuple(scan.sign * thresholds), patience=scan.patience, task=asked)
-            said, left_at = network.forward_until(images, policy)
+            said, left_at = network.forward_until(inputs, policy)
             expected = exit_index(certain, thresholds)
             assert left_at.tolist() == expected.tolist(), criterion
-            found = answers[np.arange(len(images)), expected - 1]
+            found = answers[np.arange(len(LENGTHS)), expected - 1]
             assert np.allclose(said.numpy(), found, atol=1e-4), criterion
 
 
 @pairs
 @torch.no_grad()
-def test_a_sample_alone_is_answered_as_in_a_batch(images, method, family):
-    network = build_network(method, family)
-    whole = network(images)
-    alone = network(images[:1])
-    for one, many in zip(alone, whole, strict=True):
-        assert torch.allclose(one[0], many[0], atol=1e-4)
+def test_a_sample_alone_is_answered_as_in_a_batch(method, family):
+    network, inputs = build_network(method, family), drawn(family)
+    whole = network(inputs)
+    for row in range(3):
+        alone = network(alone_of(inputs, row))
+        for one, many in zip(alone, whole, strict=True):
+            assert torch.allclose(one[0], many[row], atol=1e-4)
+
+
+def alone_of(inputs: State, row: int) -> State:
+    """One sample, without padding."""
+    found = some(inputs, torch.tensor([row]))
+    return tuple(part[:, : LENGTHS[row]] for part in found) if isinstance(found, tuple) else found
 
 
 @pairs
-def test_the_last_exit_is_the_backbone_and_fewer_exits_answer_alike(images, method, family):
-    network = build_network(method, family)
-    answers = network(images)
-    assert torch.equal(answers[-1], network.backbone(images))
-    for some in ((1,), tuple(range(1, network.n_exits)), (network.n_exits,)):
-        for exit_, found in zip(some, network(images, some), strict=True):
+def test_the_last_exit_is_the_backbone_and_fewer_exits_answer_alike(method, family):
+    network, inputs = build_network(method, family), drawn(family)
+    answers = network(inputs)
+    assert torch.equal(answers[-1], network.backbone(inputs))
+    for asked in ((1,), tuple(range(1, network.n_exits)), (network.n_exits,)):
+        for exit_, found in zip(asked, network(inputs, asked), strict=True):
             assert torch.allclose(found, answers[exit_ - 1], atol=1e-6)
 
 
@@ -122,19 +146,19 @@ def test_the_last_exit_is_the_backbone_and_fewer_exits_answer_alike(images, meth
 def test_costs_are_known_and_rise_from_exit_to_exit(method, family):
     network = build_network(method, family)
     modes = {module: module.training for module in network.modules()}
-    costs = count_network(network, blank_images(PIXELS, PIXELS))
+    costs = count_network(network, blank(family))
     assert costs.exits == sorted(set(costs.exits))
     assert costs.backbone == sum(costs.stages) + costs.heads[-1]
     assert {module: module.training for module in network.modules()} == modes
 
 
 @pairs
-def test_weights_survive_a_round_trip(images, method, family, tmp_path):
-    network = build_network(method, family)
+def test_weights_survive_a_round_trip(method, family, tmp_path):
+    network, inputs = build_network(method, family), drawn(family)
     save_weights(tmp_path / "model.safetensors", network, NOBODY)
-    other = build.network(network_settings(method, family), blank_images(PIXELS, PIXELS), seed=9).eval()
+    other = build.network(network_settings(method, family), blank(family), seed=9).eval()
     load_weights(tmp_path / "model.safetensors", other)
-    for first, second in zip(network(images), other(images), strict=True):
+    for first, second in zip(network(inputs), other(inputs), strict=True):
         assert torch.equal(first, second)
 
 
@@ -143,7 +167,7 @@ def test_weights_survive_a_round_trip(images, method, family, tmp_path):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Prepared datasets of 60 images of 16 px: one of three classes, one of scores."""
+    """Prepared datasets of 60 images of 16 px: one of three classes, one of scores; and of texts of three classes."""
 
     def part(seed: int, n: int, scores: bool) -> RawPart:
         generator = np.random.default_rng(seed)
@@ -158,7 +182,21 @@ def made(tmp_path_factory):
         scores = name == "regression"
         raw = Raw(part(0, 60, scores), part(1, 12, scores), [] if scores else ["a", "b", "c"], "made", "none")
         prepare.write(raw, {"dataset": "made", "validation": 0.2, "split_seed": 42, **told}, folders[name])
+
+    def texts(seed: int, n: int) -> TextPart:
+        generator, labels = np.random.default_rng(seed), np.arange(n, dtype=np.int64) % 3
+        words = [generator.choice([*"abcdefgh", "xyz"[label]], generator.integers(1, 9)) for label in labels]
+        return TextPart([(" ".join(each),) for each in words], labels)
+
+    folders["texts"] = tmp_path_factory.mktemp("texts")
+    told = {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42, "vocabulary": 64}
+    prepare.write(Raw(texts(0, 60), texts(1, 12), ["a", "b", "c"], "made", "none"), told, folders["texts"])
     return folders
+
+
+def data_of(made, family: str) -> Path:
+    """The prepared dataset of three classes for a family."""
+    return made["texts" if reads(family) == "texts" else "classification"]
 
 
 def covering() -> set[tuple[str, str, str]]:
@@ -189,8 +227,9 @@ def test_a_training_changes_what_its_phases_name_and_goes_on_to_the_same_bits(
     phases = [*REGIMES[regime], *components.constant("methods", method, "PHASES", ())]
     settings = settings_of(*phases, epochs=1, batch=24, crop_padding=0)
     settings["network"] = network_settings(method, family)
-    whole, expected = fitted(settings, data=made["classification"], checkpoints="whole")
-    start = build.network(settings["network"], blanks(dataset.read(made["classification"])), seed=1).state_dict()
+    data = data_of(made, family)
+    whole, expected = fitted(settings, data=data, checkpoints="whole")
+    start = build.network(settings["network"], blank(family), seed=1).state_dict()
     learned = {name.split(".")[0] for name, value in whole.state_dict().items() if not torch.equal(value, start[name])}
     assert learned >= {"backbone", "heads"}
     assert [record["phase"] for record in expected.phases] == phases
@@ -198,9 +237,7 @@ def test_a_training_changes_what_its_phases_name_and_goes_on_to_the_same_bits(
     stops = itertools.cycle([False, True])
     while True:
         try:
-            model, progress = fitted(
-                settings, data=made["classification"], checkpoints="stopped", stop=lambda: next(stops)
-            )
+            model, progress = fitted(settings, data=data, checkpoints="stopped", stop=lambda: next(stops))
             break
         except Interrupted:
             continue
@@ -214,9 +251,10 @@ def test_a_training_changes_what_its_phases_name_and_goes_on_to_the_same_bits(
 def test_what_a_phase_freezes_keeps_every_bit(fitted, made, family, phase):
     settings = settings_of(phase, epochs=1, batch=24)
     settings["network"] = network_settings("ztw", family)
-    start = build.network(settings["network"], blanks(dataset.read(made["classification"])), seed=1)
+    data = data_of(made, family)
+    start = build.network(settings["network"], blanks(dataset.read(data, network=settings["network"])), seed=1)
     before = {name: value.clone() for name, value in start.state_dict().items()}
-    model, _ = fitted(settings, data=made["classification"], model=start)
+    model, _ = fitted(settings, data=data, model=start)
     changed = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"heads": {"heads"}, "ensemble": {"extras"}}[phase]
 

@@ -101,7 +101,7 @@ def test_beginning_in_the_middle_gives_what_going_through_gives(views, name, beg
 
 @pytest.mark.parametrize("batch", [145, 1000])
 def test_a_batch_larger_than_the_data_is_refused(views, batch):
-    with pytest.raises(ValueError, match=rf"^batch {batch} is larger than the 144 training images; choose a smaller"):
+    with pytest.raises(ValueError, match=rf"^batch {batch} is larger than the 144 training samples; choose a smaller"):
         feed(views, batch=batch)
 
 

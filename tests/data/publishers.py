@@ -9,11 +9,31 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from manyexits.data.readers import newsgroups
+
 CIFAR = "cifar-100-binary"
 TINY = "tiny-imagenet-200"
 WNIDS = ["n02124075", "n01443537", "n04067472"]
 """Not sorted, as in the publisher's list."""
 WORDS = {"n01443537": "goldfish, Carassius auratus", "n02124075": "Egyptian cat", "n04067472": "reel"}
+
+
+MESSAGE = """From: someone@somewhere
+Subject: about {0}
+
+another@nowhere writes:
+> is it so?
+The {0} is a thing of beauty, caf\xe9.
+
+--
+Someone
+"""
+PAIRS = {
+    "train": [("A plane is taking off.", 'An "air" plane, is taking off.', 5.0), ("a", "b", 0.0), ("c d", "e", 2.4)],
+    "dev": [("A man with a hard hat.", "A man.", 3.25)],
+    "test": [("A girl.", "A boy; and more.", 1.0), ("Ünï", "ö", 4.2)],
+}
+"""Part -> pairs of sentences with their scores."""
 
 
 def cifar_images(seed, labels):
@@ -136,6 +156,36 @@ def imagenet_files(truth=(2, 3, 1, 1)):
         files[f"val/ILSVRC2012_val_{index + 1:08d}.JPEG"] = encoded(photograph(100 + index))
     kit = {f"ILSVRC2012_devkit_t12/{name}": content for name, content in devkit_files(truth).items()}
     return files | kit
+
+
+def newsgroups_files(per_group=6, held_out=3):
+    """Messages of all groups, in Latin-1."""
+    return {
+        f"{part}/{group}/{1000 * place + number}": MESSAGE.format(f"{group}{number}").encode("latin-1")
+        for part, count in zip(newsgroups.PARTS, (per_group, held_out), strict=True)
+        for place, group in enumerate(newsgroups.GROUPS)
+        for number in range(count)
+    }
+
+
+def sts_csv(pairs):
+    """Two sentences and a score in a row."""
+
+    def quoted(text):
+        return '"' + text.replace('"', '""') + '"' if '"' in text or "," in text else text
+
+    return "".join(f"{quoted(a)},{quoted(b)},{score}\n" for a, b, score in pairs).encode()
+
+
+def sts_tsv(pairs):
+    """As the publishers have it: nothing is quoted."""
+    told = "main-captions\tMSRvid\t2012test"
+    return "".join(f"{told}\t{number}\t{c:.3f}\t{a}\t{b}\n" for number, (a, b, c) in enumerate(pairs)).encode()
+
+
+def stsb_files(pairs=PAIRS):
+    """The three files."""
+    return {f"stsb-en-{part}.csv": sts_csv(found) for part, found in pairs.items()}
 
 
 def write_folder(files, folder):

@@ -29,6 +29,8 @@ COMPLETE = {
         for seed, part, name in ((0, "train", "a"), (10, "train", "b"), (20, "val", "a"), (30, "val", "b"))
         for number in range(6)
     },
+    "newsgroups": publishers.newsgroups_files(),
+    "stsb": publishers.stsb_files(),
 }
 """Reader -> its files."""
 ENTRIES = {
@@ -37,6 +39,8 @@ ENTRIES = {
     "tinyimagenet": {"classes": 3, "path": "data"},
     "imagenet": {"classes": 3, "pixels": 16, "path": "data"},
     "folder": {"classes": 2, "pixels": 16, "path": "data"},
+    "newsgroups": {"classes": 20, "path": "data", "vocabulary": 512},
+    "stsb": {"scores": [0, 5], "path": "data", "vocabulary": 512, "validation": "official"},
 }
 
 
@@ -95,6 +99,18 @@ FAULTS = {
         (dict, {"classes": None, "scores": [3, 9]}, "other labels"),
         (dict, {"validation": 0.01}, "change the dataset's key validation"),
     ],
+    "newsgroups": [
+        (without("test/sci.med"), {}, "holds no messages in 20news-bydate-test/sci.med"),
+        (more("20news-bydate-train/sci.pets/1", b"a"), {}, "is none of the twenty groups"),
+        (dict, {"classes": 19}, "classes is 19"),
+        (dict, {"validation": 0.01}, "change the dataset's key validation"),
+    ],
+    "stsb": [
+        (without("-dev"), {}, "does not hold stsb-en-train.csv, stsb-en-dev.csv"),
+        (more("stsb-en-dev.csv", b"a,b,9"), {}, "the score 9 is not in 0 to 5"),
+        (more("stsb-en-dev.csv", b"a,b"), {}, "it has 2 columns, not 3"),
+        (dict, {"scores": [1, 5]}, "other labels"),
+    ],
 }
 """Reader -> what is done to its files, keys of its entry that change, and words of the message."""
 
@@ -106,7 +122,7 @@ def told(reader: str, **changes):
 
 
 def test_every_reader_of_files_is_here():
-    assert set(COMPLETE) == set(FAULTS) == set(components.names("readers")) - {"digits"}
+    assert set(COMPLETE) == set(FAULTS) == set(components.names("readers")) - {"digits", "docstrings"}
 
 
 @pytest.mark.parametrize("reader", list(COMPLETE))

@@ -160,8 +160,8 @@ def test_another_seed_gives_another_split():
 @pytest.mark.parametrize(
     ("labels", "share", "told"),
     [
-        ([0, 0, 0, 0, 1], 0.5, "5 training images of 2 classes, 1 of the rarest"),
-        ([0, 0, 1, 1, 2, 2], 0.1, "6 training images of 3 classes, 2 of the rarest"),
+        ([0, 0, 0, 0, 1], 0.5, "5 training samples of 2 classes, 1 of the rarest"),
+        ([0, 0, 1, 1, 2, 2], 0.1, "6 training samples of 3 classes, 2 of the rarest"),
         ([0, 0, 1, 1, 2, 2], 0.9, "into 0.1 and 0.9"),
     ],
 )
@@ -269,7 +269,7 @@ def test_another_number_of_classes_is_refused(root, tmp_path):
     refuses(
         lambda: prepare.prepare(SETTINGS | {"classes": 100}, root, False, tmp_path / "out"),
         "datasets.cifar100.classes is 100",
-        "cifar-100-binary has training images of 4 classes and 4 class names",
+        "cifar-100-binary has training samples of 4 classes and 4 class names",
         "correct the key or get the complete dataset",
     )
     assert not (tmp_path / "out").exists()
@@ -279,7 +279,7 @@ def test_a_class_without_training_images_is_refused(tmp_path):
     present = TRAIN[1] != 2
     refuses(
         lambda: prepare.write(raw_of((TRAIN[0][present], TRAIN[1][present])), SETTINGS, tmp_path),
-        "training images of 3 classes and 4 class names",
+        "training samples of 3 classes and 4 class names",
     )
     assert not list(tmp_path.iterdir())
 
@@ -289,14 +289,14 @@ def test_a_class_without_test_images_is_refused(tmp_path):
     other = (TEST[0][present], TEST[1][present])
     refuses(
         lambda: prepare.write(raw_of(TRAIN, other), SETTINGS, tmp_path),
-        "training images of 4 classes, but test images of 3; get the complete dataset",
+        "training samples of 4 classes, but test samples of 3; get the complete dataset",
     )
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("names", ["abc", "abcde"])
 def test_another_number_of_class_names_is_refused(tmp_path, names):
-    told = f"training images of 4 classes and {len(names)} class names"
+    told = f"training samples of 4 classes and {len(names)} class names"
     refuses(lambda: prepare.write(raw_of(TRAIN, names=names), SETTINGS, tmp_path), told, "get the complete dataset")
     assert not list(tmp_path.iterdir())
 

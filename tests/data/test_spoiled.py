@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from manyexits.data.raw import TextPart
 from manyexits.data.readers import imagenette
 from manyexits.study import components
 
@@ -22,13 +23,15 @@ PUBLISHED = {
     "folder": ("pets", PHOTOGRAPHS, {"path": "PATH", "pixels": 8}),
     "imagenet": ("imagenet", publishers.imagenet_files(), {"pixels": 8}),
     "imagenette": ("imagenette2", publishers.imagenette_files(list(imagenette.CLASSES), 1, 1, (12, 10)), {"pixels": 8}),
+    "newsgroups": ("20news-bydate", publishers.newsgroups_files(2, 1), {}),
+    "stsb": ("stsbenchmark", publishers.stsb_files(), {}),
     "tinyimagenet": ("tiny-imagenet-200", publishers.tiny_files(2, 3)[0], {}),
 }
 """Reader -> the folder that the publisher's files unpack into, the files, and options."""
 FORMS = {"folder": None, "zip": publishers.zipped, "tar.gz": publishers.tar_gz}
 FORMS_OF = {reader: ["folder"] if reader == "imagenet" else list(FORMS) for reader in PUBLISHED}
 """Reader -> forms that it reads: 138 GB lie in a folder."""
-EMBEDDED = {"digits"}
+EMBEDDED = {"digits", "docstrings"}
 """Readers of what a package holds: no files that could be spoiled."""
 GARBAGE = st.sampled_from(
     [b"", b"\0" * 40, b"\xff" * 40, b"n01443537\n", b"1\n", b"<html>", b"\xc3\x28\t\t\n", b"7" * 30]
@@ -137,8 +140,9 @@ def load(root: Path, reader: str, path: Path, options):
 
 
 def holds_together(raw):
-    """As many labels as images, all of them of a class with a name."""
+    """As many labels as samples, all of them of a class with a name, or scores of 0 to 5."""
     for part in (raw.train, raw.test):
-        assert len(part.images) == len(part.labels) > 0
+        samples = part.texts if isinstance(part, TextPart) else part.images
+        assert len(samples) == len(part.labels) > 0
         assert part.labels.min() >= 0
-        assert part.labels.max() < len(raw.class_names)
+        assert part.labels.max() < (len(raw.class_names) or 5.1)

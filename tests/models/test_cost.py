@@ -3,14 +3,15 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
-from test_matrix import FAMILIES, METHODS, PIXELS, build_network
+from test_matrix import FAMILIES, METHODS, PIXELS, build_network, reads
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from torchvision import ops
 
-from manyexits.batches.views import blank_images
+from manyexits.batches.views import blank_images, blank_texts
 from manyexits.models.build import network as build
 from manyexits.models.cost import COSTLY, FREE, Costs, UncountedOperatorError, count, count_network
 
@@ -300,11 +301,11 @@ def by_fvcore(module, *inputs) -> int:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_other_counters_agree_to_the_unit_on_every_backbone_of_the_matrix(family):
     network = build_network("sdn", family)
-    inputs = blank_images(PIXELS, PIXELS)
-    found, images = count_network(network, inputs), inputs[0].inputs
-    assert found.backbone == by_torch(lambda: network.backbone(images)) == by_fvcore(network.backbone, images)
+    blanks = blank_texts(np.array([9])) if reads(family) == "texts" else blank_images(PIXELS, PIXELS)
+    found, inputs = count_network(network, blanks), blanks[0].inputs
+    assert found.backbone == by_torch(lambda: network.backbone(inputs)) == by_fvcore(network.backbone, inputs)
     for k, cost in enumerate(found.exits, start=1):
-        assert cost == by_torch(lambda k=k: network(images, exits=tuple(range(1, k + 1))))
+        assert cost == by_torch(lambda k=k: network(inputs, exits=tuple(range(1, k + 1))))
 
 
 @pytest.mark.parametrize("method", METHODS)

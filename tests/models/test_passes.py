@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import torch
-from test_matrix import FAMILIES, METHODS, PIXELS, network_settings
+from test_matrix import FAMILIES, METHODS, blank, network_settings
 
 from manyexits.batches.views import blank_images
 from manyexits.models import build, passes
@@ -59,13 +59,12 @@ def test_a_frozen_backbone_needs_no_second_sample():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_network_of_the_matrix_is_tried_without_a_trace(method, family):
-    blank = blank_images(PIXELS, PIXELS)
-    made = build.network(network_settings(method, family), blank, seed=1)
+    made = build.network(network_settings(method, family), blank(family), seed=1)
     before = {name: value.clone() for name, value in made.state_dict().items()}
     made.backbone.eval()
     modes, state = [module.training for module in made.modules()], torch.get_rng_state()
     for samples in (1, 2):
-        passes.check(made, blank, samples, "recipes.quick")
+        passes.check(made, blank(family), samples, "recipes.quick")
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     assert [module.training for module in made.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)

@@ -119,13 +119,23 @@ def test_a_copied_component_is_found_under_its_new_name(file, kind):
     assert components.options(kind, "another").model_fields.keys() == expected.keys()
 
 
+def plain(kind: str) -> str:
+    """A component without an option or constant that makes another unnecessary."""
+    instead = {each for other in KINDS[kind].instead.values() for each in other}
+    return next(
+        name
+        for name in components.names(kind)
+        if not instead & {*components.options(kind, name).model_fields}
+        and all(components.constant(kind, name, each, None) is None for each in instead)
+    )
+
+
 LACKS = [(kind, lost) for kind, about in KINDS.items() for lost in (about.entry, *about.functions, *about.constants)]
 
 
 @pytest.mark.parametrize(("kind", "lost"), LACKS)
 def test_a_file_that_lacks_something_is_refused_with_its_name(file, kind, lost):
-    # SIDE is the one constant that an option makes unnecessary
-    name = next(name for name in components.names(kind) if "pixels" not in components.options(kind, name).model_fields)
+    name = plain(kind)
     where = file(kind, name, without(kind, name, lost))
     about = KINDS[kind]
     what = f"assign the constant {lost}" if lost in about.constants else f"define the function {lost}"
@@ -145,7 +155,7 @@ def test_what_is_asked_for_of_each_kind():
 
 def test_a_reader_states_its_side_or_has_the_option_pixels(file):
     texts = "".join(f"{key} = 'some'\n" for key in ("TITLE", "HOME", "LICENCE", "SIZE"))
-    constants = f"{texts}IMAGES = 1\n"
+    constants = f"{texts}SAMPLES = 1\n"
     source = constants + "def places(): ...\ndef load(root, hub, workers, *, pixels: int = 8): ...\n"
     where = file("readers", "mine", source)
     assert list(components.options("readers", "mine").model_fields) == ["pixels"]
@@ -268,10 +278,11 @@ CONSTANTS = [(kind, key) for kind, about in KINDS.items() for key in (*about.con
 WRONG = [None, "", " ", 0, -1, 1.5, "text", True, (), [], ("x",), ("x", "x"), (1,), {}, {"a": 1}, ["classification"]]
 RIGHT = {
     "SIDE": [8],
+    "TEXTS": [1, 2],
     "LEAST": [1, 3],
     "MOST": [1, 3],
     "VERSION": [1, 2],
-    "IMAGES": [None, 5],
+    "SAMPLES": [None, 5],
     "OWN": [True, False],
     "PAIRS": [True, False],
     "TEACHES": [True, False],
@@ -285,7 +296,7 @@ RIGHT = {
 
 @pytest.mark.parametrize(("kind", "key"), CONSTANTS)
 def test_a_constant_of_another_type_is_refused_without_importing_the_file(file, kind, key):
-    name = next(name for name in components.names(kind) if "pixels" not in components.options(kind, name).model_fields)
+    name = plain(kind)
     path = components._PACKAGE / KINDS[kind].folder / f"{name}.py"
     source, right = path.read_text(), RIGHT.get(key, ["text"])
     for value in right:

@@ -148,7 +148,7 @@ def test_an_error_that_no_attempt_can_mend_is_said_again_at_once(prepared, tmp_p
     assert cli.main(told) == EXIT_BAD_INPUT
     where, sentence = capsys.readouterr().err.splitlines()
     assert where.startswith("device cpu: ")
-    assert sentence == "manyexits train: batch 1000 is larger than the 144 training images; choose a smaller one"
+    assert sentence == "manyexits train: batch 1000 is larger than the 144 training samples; choose a smaller one"
     (marker,) = tmp_path.glob("checkpoints/*/failed")
     marker.write_text("as the first attempt said")
     assert cli.main([*told, "--attempt", "2"]) == EXIT_BAD_INPUT
@@ -239,7 +239,7 @@ def test_ranks_that_are_told_to_stop_save_themselves_and_go_on_with_the_same_bit
 
 def test_an_error_of_input_is_one_sentence_also_of_several_ranks(prepared, tmp_path):
     told = command(settings_of("all", batch=1000, devices=2), prepared, tmp_path)
-    sentence = "manyexits train: batch 1000 is larger than the 144 training images; choose a smaller one\n"
+    sentence = "manyexits train: batch 1000 is larger than the 144 training samples; choose a smaller one\n"
     for attempt in ("1", "2"):  # every rank sees the first, only one of them the marker that it leaves
         process = in_a_process([*told, "--attempt", attempt])
         _, said = process.communicate(timeout=300)

@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_stops_with_its_place_and_keeps_the_last_good_c
 
 
 def test_a_batch_larger_than_the_data_is_refused(fitted):
-    with pytest.raises(ValueError, match="batch 1000 is larger than the 144 training images"):
+    with pytest.raises(ValueError, match="batch 1000 is larger than the 144 training samples"):
         fitted(settings_of("all", batch=1000))
 
 

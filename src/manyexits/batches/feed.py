@@ -6,6 +6,7 @@ no generator has to be saved for a resume, and several ranks draw what one proce
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from manyexits.batches import augment, moves
-from manyexits.batches.draws import StepDraws
+from manyexits.batches.image_steps import ImageSteps
 from manyexits.batches.state import State, some
+from manyexits.batches.text_steps import TextSteps
 from manyexits.batches.views import Part, Views
-from manyexits.data.images import Batch
+from manyexits.data.texts import Texts
 from manyexits.study.recipe import Recipe
 
 ORDER, STEP = 0, 1
@@ -25,7 +26,7 @@ ORDER, STEP = 0, 1
 
 
 class Feed:
-    """The training images of one phase."""
+    """The training samples of one phase."""
 
     def __init__(self, views: Views, recipe: Recipe, counter: tuple[int, ...], rank: int = 0, ranks: int = 1) -> None:
         """Nothing is read yet.
@@ -37,14 +38,15 @@ class Feed:
             rank, ranks: which slices of an effective batch are this process's.
 
         Raises:
-            ValueError: when there are fewer images than a batch has.
+            ValueError: when there are fewer samples than a batch has.
         """
-        self.views, self.recipe, self.counter = views, recipe, counter
-        self.split, self.device = views.data.train, views.device
+        self.recipe, self.counter = recipe, counter
+        self.split, self.device, self.classes = views.data.train, views.device, views.data.classes
+        self.samples = (TextSteps if isinstance(self.split, Texts) else ImageSteps)(views, recipe)
         self.steps = len(self.split) // recipe.batch
         if self.steps == 0:
             raise ValueError(
-                f"batch {recipe.batch} is larger than the {len(self.split)} training images; choose a smaller one"
+                f"batch {recipe.batch} is larger than the {len(self.split)} training samples; choose a smaller one"
             )
         # neighbouring slices go to the ranks of one pass, so that a pass holds what it would if one process ran it
         self.slices = range(rank, ranks * recipe.accumulation, ranks)
@@ -52,15 +54,15 @@ class Feed:
 
     @property
     def changes(self) -> bool:
-        """Whether an image or its target looks different each time."""
-        return augment.is_random(self.recipe)
+        """Whether a sample or its target looks different each time."""
+        return self.samples.changes
 
     def keep(self, features: list[State]) -> None:
-        """From now on parts hold these instead of inputs: what every learning exit reads of all training images."""
+        """From now on parts hold these instead of inputs: what every learning exit reads of all training samples."""
         self.features = features
 
     def epoch(self, epoch: int, begin: int = 0) -> Iterator[list[Part]]:
-        """This process's slices of the effective batches of an epoch, from a step on; images are read ahead."""
+        """This process's slices of the effective batches of an epoch, from a step on; samples are read ahead."""
         return self._parts(epoch, range(begin, self.steps))
 
     def at(self, epoch: int, step: int) -> list[Part]:
@@ -69,58 +71,33 @@ class Feed:
 
     def _parts(self, epoch: int, steps: range) -> Iterator[list[Part]]:
         """This process's slices of the effective batches of some steps."""
-        order = self._order(epoch)
+        order = self.samples.order(np.random.default_rng([ORDER, *self.counter, epoch]))
         drawn, again = itertools.tee(self._draw(order, epoch, step) for step in steps)
         wanted = (draws.request(self._positions(number)) for draws in drawn for number in self.slices)
         batches = self.split.read(wanted) if self.features is None else None
         for draws in again:
             yield [self._part(draws, number, next(batches) if batches else None) for number in self.slices]
 
-    def _order(self, epoch: int) -> Int[np.ndarray, " n"]:
-        """Order of the training images in an epoch."""
-        return np.random.default_rng([ORDER, *self.counter, epoch]).permutation(len(self.split))
-
-    def _draw(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> StepDraws:
+    def _draw(self, order: Int[np.ndarray, " n"], epoch: int, step: int) -> Any:
         """All random numbers of one step, for the whole effective batch."""
-        generator = np.random.default_rng([STEP, *self.counter, epoch, step])
-        height, width, _ = self.views.data.shape
-        recipe, size = self.recipe, self.recipe.batch
+        size = self.recipe.batch
         chosen = order[step * size : (step + 1) * size]
-        part = recipe.resized_crop
-        return StepDraws(
-            chosen=chosen,
-            boxes=augment.draw_boxes(part, generator, self.split.sizes(chosen)) if part else None,
-            draws=augment.draw(recipe, generator, size, (height, width)),
-            mix=augment.draw_mix(recipe, generator, size, (height, width)),
-            seed=int(generator.integers(2**62)),
-        )
+        return self.samples.draw(np.random.default_rng([STEP, *self.counter, epoch, step]), chosen)
 
     def _positions(self, number: int) -> Int[np.ndarray, " p"]:
         """Positions in the effective batch of a slice."""
         return np.arange(number * self.recipe.per_device, (number + 1) * self.recipe.per_device)
 
-    def _part(self, draws: StepDraws, number: int, batch: Batch | None) -> Part:
-        """One slice. A partner outside of it is augmented here once more."""
+    def _part(self, draws: Any, number: int, batch: Any) -> Part:
+        """One slice."""
         positions, seed = self._positions(number), draws.seed + number
         if batch is None:
             return self._kept(draws.chosen[positions], seed)
-        raw, labels = batch
-        needed, views = draws.needed(positions), torch.from_numpy(raw).to(self.device)
-        if draws.boxes is not None and not self.split.decoded:
-            views = moves.cut(views, draws.boxes[needed])
-        images = augment.apply(views, draws.draws.at(needed), self.recipe, self.views.mean, self.views.std)
-        targets = self._targets(labels)
-        if draws.mix is None:
-            return Part(images, None, targets, seed)
-        own = torch.from_numpy(np.searchsorted(needed, positions)).to(self.device)
-        other = torch.from_numpy(np.searchsorted(needed, self.recipe.batch - 1 - positions)).to(self.device)
-        mix = draws.mix.at(positions)
-        share = torch.from_numpy(mix.share).to(self.device, torch.float32)[:, None]
-        mixed = augment.mix(images[own], images[other], mix)
-        return Part(mixed, None, share * targets[own] + (1 - share) * targets[other], seed)
+        inputs, targets = self.samples.part(draws, positions, batch, self._targets(batch[1]))
+        return Part(inputs, None, targets, seed)
 
     def _kept(self, chosen: Int[np.ndarray, " p"], seed: int) -> Part:
-        """Kept features of some training images."""
+        """Kept features of some training samples."""
         assert self.features is not None
         rows = torch.from_numpy(chosen).to(self.device)
         features = [some(each, rows) for each in self.features]
@@ -129,5 +106,4 @@ class Feed:
     def _targets(self, labels: np.ndarray) -> Float[Tensor, "p o"]:
         """Labels as what the outputs should be: classes one-hot, scores as they are."""
         values = torch.from_numpy(labels).to(self.device)
-        classes = self.views.data.classes
-        return values.float()[:, None] if classes is None else functional.one_hot(values, classes).float()
+        return values.float()[:, None] if self.classes is None else functional.one_hot(values, self.classes).float()

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from manyexits.batches import augment
 from manyexits.batches.state import State
 from manyexits.data.images import Images
 from manyexits.data.prepared import Prepared
+from manyexits.data.texts import Padded, Texts
 
 EVALUATION_BATCH = 100
 """Samples a pass: larger batches leave the caches of a CPU and take twice the time there."""
@@ -35,14 +37,22 @@ class Views:
 
     def __init__(self, data: Prepared, device: torch.device) -> None:
         self.data, self.device = data, device
-        self.mean = torch.from_numpy(data.mean).to(device)
-        self.std = torch.from_numpy(data.std).to(device)
+        if isinstance(data.train, Images):
+            self.mean = torch.from_numpy(data.mean).to(device)
+            self.std = torch.from_numpy(data.std).to(device)
 
-    def whole(self, split: Images, rank: int = 0, ranks: int = 1, size: int = EVALUATION_BATCH) -> Iterator[Part]:
+    def state(self, raw: np.ndarray | Padded) -> State:
+        """What a network's first stage reads: normalised images, or ids, segments and mask of texts."""
+        if isinstance(raw, Padded):
+            return tuple(torch.from_numpy(each).to(self.device) for each in (raw.ids, raw.segments, raw.mask))
+        return augment.normalise(torch.from_numpy(raw).to(self.device), self.mean, self.std)
+
+    def whole(
+        self, split: Images | Texts, rank: int = 0, ranks: int = 1, size: int = EVALUATION_BATCH
+    ) -> Iterator[Part]:
         """A split in order, or a rank's share of it: every `ranks`-th slice of this size."""
         for raw, labels in split.batches(size, rank, ranks):
-            images = augment.normalise(torch.from_numpy(raw).to(self.device), self.mean, self.std)
-            yield Part(images, None, torch.from_numpy(labels).to(self.device))
+            yield Part(self.state(raw), None, torch.from_numpy(labels).to(self.device))
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,27 @@ Blanks = list[Blank]
 
 
 def blanks(data: Prepared) -> Blanks:
-    """Blank inputs for every size that a dataset's samples have."""
+    """Blank inputs for every size that a dataset's samples have; of texts those of the validation split [O]."""
+    if isinstance(data.validation, Texts):
+        return blank_texts(data.validation.lengths)
     return blank_images(*data.shape)
+
+
+def blank_texts(lengths: Int64[np.ndarray, " n"]) -> Blanks:
+    """Texts of nothing but padding that counts, for every one of these lengths."""
+    found, counts = np.unique(lengths, return_counts=True)
+    shares = (counts / counts.sum()).tolist()
+    return [
+        Blank(
+            (
+                torch.zeros(1, length, dtype=torch.long),
+                torch.zeros(1, length, dtype=torch.long),
+                torch.ones(1, length, dtype=torch.bool),
+            ),
+            share,
+        )
+        for length, share in zip(found.tolist(), shares, strict=True)
+    ]
 
 
 def blank_images(height: int, width: int, channels: int = 3) -> Blanks:

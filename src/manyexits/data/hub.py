@@ -1,4 +1,4 @@
-"""The datasets hub: its images as encoded files, which stay in the cache of the hub's client.
+"""The datasets hub: columns of text, and images as encoded files, which stay in the cache of the hub's client.
 
 That client keeps rows in shards (Arrow files). An image goes by the name SHARD.arrow/COLUMN/ROW below the cache, as if
 a shard were a folder, so that an index of photographs can name it (`images.stored`).
@@ -16,6 +16,43 @@ from manyexits.data.collection import Listed
 from manyexits.data.images import shard, stored
 from manyexits.data.photographs import UNREADABLE, opened
 from manyexits.data.raw import Raw, RawPart
+
+
+def columns_of(
+    identifier: str, columns: tuple[str, ...], splits: tuple[str, ...], missing: ValueError
+) -> list[tuple[list[Any], ...]]:
+    """Columns of a dataset of the hub, for each of some of its splits.
+
+    Args:
+        identifier: the hub's id.
+        columns: their names.
+        splits: names of the splits.
+        missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
+
+    Raises:
+        ValueError: when the hub does not deliver, or delivers other columns.
+    """
+    found = _delivered(identifier, None, splits, missing)
+    for split in found:
+        if not set(columns) <= set(split.column_names):
+            raise _unfit(identifier, f"has the columns {', '.join(split.column_names)}, not {', '.join(columns)}")
+    return [tuple(list(split[column]) for column in columns) for split in found]
+
+
+def _delivered(identifier: str, configuration: str | None, splits: tuple[str, ...], missing: ValueError) -> list[Any]:
+    """Splits of a dataset of the hub, fetched where they are not in the client's cache."""
+    import datasets
+
+    try:
+        return [datasets.load_dataset(identifier, configuration, split=split, keep_in_memory=False) for split in splits]
+    except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
+        words = " ".join(f"{type(error).__name__} {error}".split())
+        raise ValueError(f"{missing}; the hub's {identifier} could not be read either ({words})") from error
+
+
+def _unfit(identifier: str, what: str) -> ValueError:
+    """The error for a dataset that cannot be used."""
+    return ValueError(f"the hub's {identifier} {what}; name another one as hub_id in config.yaml")
 
 
 class Hub:
@@ -45,13 +82,7 @@ class Hub:
         import datasets
 
         self.identifier = identifier
-        try:
-            train, test = (
-                datasets.load_dataset(identifier, configuration, split=split, keep_in_memory=False) for split in splits
-            )
-        except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
-            words = " ".join(f"{type(error).__name__} {error}".split())
-            raise ValueError(f"{missing}; the hub's {identifier} could not be read either ({words})") from error
+        train, test = _delivered(identifier, configuration, splits, missing)
         for split in (train, test):
             if not {image, label} <= set(split.column_names):
                 raise self.unfit(f"has the columns {', '.join(split.column_names)}, not {image} and {label}")
@@ -66,7 +97,7 @@ class Hub:
 
     def unfit(self, what: str) -> ValueError:
         """The error for a dataset that cannot be used."""
-        return ValueError(f"the hub's {self.identifier} {what}; name another one as hub_id in config.yaml")
+        return _unfit(self.identifier, what)
 
     def _listed(self, split: Any, image: str, label: str) -> Listed:
         names = [

@@ -1,8 +1,10 @@
 """The shapes of manifest.json and splits.json, which `prepare` writes beside a dataset."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
+
+from manyexits.data.frame import Surroundings
 
 Mean = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(gt=0, le=1)]
@@ -39,14 +41,33 @@ class _Settings(BaseModel):
         return self
 
 
-class DatasetManifest(BaseModel):
-    """What is read of manifest.json."""
+class _AnyManifest(BaseModel):
+    """What is read of manifest.json, whatever samples are."""
 
     model_config = ConfigDict(extra="allow")
     settings: _Settings
-    shape: tuple[int, int, int]
     n: _Sizes
     class_names: list[str]
+    files_sha256: dict[str, str]
+
+
+class ImagesManifest(_AnyManifest):
+    """What is read of manifest.json where samples are images."""
+
+    shape: tuple[int, int, int]
     mean: tuple[Mean, Mean, Mean]
     std: tuple[Deviation, Deviation, Deviation]
-    files_sha256: dict[str, str]
+
+
+class TextsManifest(_AnyManifest):
+    """What is read of manifest.json where samples are texts."""
+
+    texts: Annotated[int, Field(ge=1, le=2)]
+    """Of each sample."""
+    vocabulary: PositiveInt
+    frame: Surroundings
+
+
+def shape_of(told: dict[str, Any]) -> type[ImagesManifest] | type[TextsManifest]:
+    """The shape that a manifest should have."""
+    return TextsManifest if "vocabulary" in told else ImagesManifest

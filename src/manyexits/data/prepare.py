@@ -1,24 +1,20 @@
 """Preparing a dataset: read as its publisher ships it, checked, split, and written to the folder that `prepared.read`
 maps into memory."""
 
-import csv
 import hashlib
 import inspect
-import io
-import os
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from manyexits.data import splits
-from manyexits.data.images import Files, Labels
-from manyexits.data.prepared import INDEX
-from manyexits.data.raw import Raw, RawPart
+from manyexits.data import splits, stored_images, stored_texts
+from manyexits.data.images import Labels
+from manyexits.data.raw import Raw, TextPart
 from manyexits.files import atomic
 from manyexits.files.provenance import sha256
 from manyexits.study import components
@@ -42,15 +38,19 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, worke
     """
     module, options = _reader(settings)
     raw = module.load(root, hub, workers, **options)
-    remarks = write(raw, settings, folder, apart=getattr(module, "OWN", False) and settings.get("shared") != "keep")
+    told = settings.get("tokenizer")
+    tokenizer = stored_texts.tokenizer_of(told, root, hub) if told else None
+    apart = getattr(module, "OWN", False) and settings.get("shared") != "keep"
+    remarks = raw.remarks + write(raw, settings, folder, apart, tokenizer)
     found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped
     if raw.passed_over:
         counted = ", ".join(f"{n:,} {suffix}" for suffix, n in raw.passed_over.items())
         remarks.append(f"files that are no photographs by their suffix were passed over: {counted}")
     if skipped:
         remarks.append(f"{len(skipped)} photographs that cannot be read were left out, the first is {skipped[0]}")
-    if module.IMAGES and found + len(skipped) < module.IMAGES and not options.get("per_class"):
-        remarks.append(f"{raw.source} has {found + len(skipped):,} images, the complete dataset {module.IMAGES:,}")
+    part = any(options.get(key) for key in ("per_class", "sample"))
+    if module.SAMPLES and found + len(skipped) < module.SAMPLES and not part:
+        remarks.append(f"{raw.source} has {found + len(skipped):,} samples, the complete dataset {module.SAMPLES:,}")
     return remarks
 
 
@@ -70,6 +70,8 @@ def look(settings: dict[str, Any], found: Path) -> None:
     taken = inspect.signature(module.look).parameters
     labelled = module.look(found, **{name: value for name, value in options.items() if name in taken})
     train, _, _ = _understood(labelled, str(found), settings)
+    if settings["validation"] == "official":
+        return
     splits.split(train, settings["validation"], settings["split_seed"])
 
 
@@ -80,7 +82,9 @@ def _reader(settings: dict[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     return components.module("readers", settings["source"]), options
 
 
-def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False) -> list[str]:
+def write(
+    raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False, tokenizer: Path | None = None
+) -> list[str]:
     """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
 
     Args:
@@ -89,6 +93,7 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False)
         folder: to be written.
         apart: whether no image may lie in two splits: copies within the training part are kept together, and one in
             the test part is refused. Else the split is drawn as the authors do, and what it shares is told.
+        tokenizer: file of the one that texts are stored by; None: a vocabulary is made of them.
 
     Returns:
         What a person should know of images that lie in two splits, or would have.
@@ -108,12 +113,17 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False)
             " config.yaml"
         )
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
-    files = [file for part in ("train", "test") for file in _write_part(folder / "arrays", part, getattr(raw, part))]
-    how = "stratified by class" if settings.get("scores") is None else "at random"
+    for name in ("train", "test"):
+        atomic.write(folder / f"arrays/{name}_labels.npy", partial(np.save, arr=getattr(raw, name).labels))
+    if isinstance(raw.train, TextPart):
+        stored = stored_texts.write(raw, settings, folder / "arrays", train, tokenizer)
+    else:
+        stored = stored_images.write(raw, settings, folder / "arrays", train)
+    files = [f"arrays/{file}" for file in stored.files]
     atomic.write_json(
         folder / "splits.json",
         {
-            "rule": f"validation: a share of the training part, {how} (scikit-learn's train_test_split)",
+            "rule": splits.rule(settings),
             "share": settings["validation"],
             "seed": settings["split_seed"],
             "sha256_of": "the indices as little-endian int64",
@@ -121,7 +131,6 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False)
             "validation": {"n": len(validation), "sha256": _checksum(validation), "indices": validation.tolist()},
         },
     )
-    mean, std = raw.train.statistics(train)
     labels = {"train": raw.train.labels[train], "validation": raw.train.labels[validation], "test": raw.test.labels}
     atomic.write_json(
         folder / "manifest.json",
@@ -130,16 +139,14 @@ def write(raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False)
             "source": raw.source,
             "licence": raw.licence,
             "settings": settings,
-            "shape": list(raw.train.images.shape[1:]),
+            **stored.form,
             "n": {key: len(value) for key, value in labels.items()},
             "class_names": raw.class_names,
             "skipped": raw.skipped,
             **({"passed_over": raw.passed_over} if raw.passed_over else {}),
             **({"in_two_splits": shared} if shared else {}),
             "per_class": {key: _per_class(value, len(raw.class_names)) for key, value in labels.items()},
-            "mean": settings.get("mean") or mean.tolist(),
-            "std": settings.get("std") or std.tolist(),
-            "photographs_sha256": {part: getattr(raw, part).sha256 for part in ("train", "test")},
+            **stored.statistics,
             "files_sha256": {file: sha256(folder / file) for file in [*files, "splits.json"]},
         },
     )
@@ -167,12 +174,12 @@ def _understood(labelled: Any, source: str, settings: dict[str, Any]) -> tuple[n
     names = labelled.class_names
     if not found == settings["classes"] == len(names):
         raise ValueError(
-            f"datasets.{name}.classes is {settings['classes']}, but {source} has training images of"
+            f"datasets.{name}.classes is {settings['classes']}, but {source} has training samples of"
             f" {found} classes and {len(names)} class names; correct the key or get the complete dataset"
         )
     if tested != found:
         raise ValueError(
-            f"{source} has training images of {found} classes, but test images of {tested}; get the complete dataset"
+            f"{source} has training samples of {found} classes, but test samples of {tested}; get the complete dataset"
         )
     return *parts, names
 
@@ -187,31 +194,6 @@ def _scores(labels: Labels, name: str, source: str, low: float, high: float) -> 
             f" first is {outside[0]:g}; correct the key or get the dataset again"
         )
     return scores
-
-
-def _write_part(folder: Path, name: str, part: RawPart) -> list[str]:
-    """Write the training or test part; the names of its files below the prepared folder."""
-    for other in ("images.npy", "files.csv"):  # of an earlier preparation, that may have had the other form
-        (folder / f"{name}_{other}").unlink(missing_ok=True)
-    atomic.write(folder / f"{name}_labels.npy", partial(_save, array=part.labels))
-    if isinstance(part.images, Files):
-        rows = zip(map(os.fsdecode, part.images.names), *part.images.sizes.T.tolist(), strict=True)
-        table = io.StringIO(newline="")
-        plain, quoted = (
-            csv.writer(table, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-        )
-        plain.writerow(INDEX)
-        for row in rows:  # csv sees no need to quote a carriage return, and then reads it as the end of a row
-            (quoted if "\r" in row[0] else plain).writerow(row)
-        atomic.write_text(folder / f"{name}_files.csv", table.getvalue())
-        atomic.write_text(folder / "root.txt", str(part.images.root))  # no manifest names it: it is this machine's
-        return [f"arrays/{name}_labels.npy", f"arrays/{name}_files.csv"]
-    atomic.write(folder / f"{name}_images.npy", partial(_save, array=part.images))
-    return [f"arrays/{name}_images.npy", f"arrays/{name}_labels.npy"]
-
-
-def _save(file: BinaryIO, array: np.ndarray) -> None:
-    np.save(file, array)
 
 
 def _checksum(indices: np.ndarray) -> str:

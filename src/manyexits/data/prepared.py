@@ -2,22 +2,27 @@
 
 Layout of the folder: arrays/, splits.json, manifest.json, SHA256SUMS (`sha256sum -c SHA256SUMS` checks them all). Small
 images lie in arrays/{train,test}_{images,labels}.npy. Photographs that stay where they are have an index instead of
-images: arrays/{train,test}_files.csv (path, height, width) and arrays/root.txt, the folder that the paths begin at.
+images: arrays/{train,test}_files.csv (path, height, width) and arrays/root.txt, the folder that the paths begin at. Of
+texts there are arrays/{train,test}_{tokens,ends}.npy and arrays/tokenizer.json.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from manyexits.data.images import Files, Images, open_shards
-from manyexits.data.manifest import DatasetManifest, Splits
+from manyexits.data import stored_images, stored_texts
+from manyexits.data.images import Images
+from manyexits.data.manifest import Splits, TextsManifest, shape_of
+from manyexits.data.texts import Texts
 from manyexits.files import reading
 from manyexits.files.provenance import sha256
 
-INDEX = ("path", "height", "width")
+MOST = 2**20
+"""Tokens of a text where nobody says to how many it is cut."""
 AGAIN = "remove the prepared folder and prepare it again"
 
 
@@ -26,9 +31,9 @@ class Prepared:
     """A prepared dataset's splits and what its manifest says."""
 
     manifest: dict[str, Any]
-    train: Images
-    validation: Images
-    test: Images
+    train: Images | Texts
+    validation: Images | Texts
+    test: Images | Texts
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -71,7 +76,8 @@ def read(folder: Path, workers: int = 0, network: dict[str, Any] | None = None) 
     Raises:
         ValueError: when a file of it is missing, damaged, or not the manifest's, or its labels are not the network's.
     """
-    manifest = reading.json_as(folder / "manifest.json", DatasetManifest, AGAIN)
+    shape = shape_of(reading.json_as(folder / "manifest.json", dict, AGAIN))
+    manifest = reading.json_as(folder / "manifest.json", shape, AGAIN)
     for name in ("splits.json", "arrays/train_labels.npy", "arrays/test_labels.npy"):
         if name not in manifest.files_sha256:
             raise ValueError(f"{folder / 'manifest.json'} has no checksum of {name}; {AGAIN}")
@@ -81,33 +87,47 @@ def read(folder: Path, workers: int = 0, network: dict[str, Any] | None = None) 
             if not name.endswith("_images.npy") and sha256(path) != expected:
                 raise ValueError("its checksum is not the manifest's")
     splits = reading.json_as(folder / "splits.json", Splits, AGAIN)
-    n, parts = manifest.n, {}
-    settings = manifest.settings.model_dump()
+    n, settings = manifest.n, manifest.settings.model_dump()
     if network is not None and (asked := _labels(network)) != (has := _labels(settings)):
         raise ValueError(f"{folder} has labels of {has}, but the network answers with {asked}; name another of them")
+    backbone = (network or {}).get("backbone", {})
+    pieces = manifest.vocabulary if isinstance(manifest, TextsManifest) else None
+    if network is not None and pieces != (wanted := backbone.get("vocabulary")):
+        raise ValueError(
+            f"{folder} has {f'a vocabulary of {pieces}' if pieces else 'images'}, but the backbone reads"
+            f" {f'one of {wanted}' if wanted else 'images'}; name another of them"
+        )
     if settings["scores"] is None and len(manifest.class_names) != settings["classes"]:
         raise ValueError(
             f"{folder / 'manifest.json'} has {len(manifest.class_names)} class names for {settings['classes']} classes;"
             f" {AGAIN}"
         )
+    parts: dict[str, tuple[Any, np.ndarray]] = {}
+    samples: Any
     for name, size in (("train", n.train + n.validation), ("test", n.test)):
-        parts[name] = _read_part(folder / "arrays", name, manifest.shape)
-        for what, values in parts[name].items():
+        labels = reading.array(folder / f"arrays/{name}_labels.npy", remedy=AGAIN)
+        if isinstance(manifest, TextsManifest):
+            what, samples = "tokens", stored_texts.read(folder / "arrays", name, manifest, AGAIN)
+        else:
+            what, samples = "images", stored_images.read(folder / "arrays", name, manifest.shape, AGAIN)
+        for file, values in ((what, samples), ("labels", labels)):
             if len(values) != size:
-                raise ValueError(f"{folder}: the file {name}_{what} has {len(values)} images, not {size}; {AGAIN}")
-        _check_labels(folder / f"arrays/{name}_labels.npy", parts[name]["labels"], settings)
+                raise ValueError(f"{folder}: the file {name}_{file} has {len(values)} samples, not {size}; {AGAIN}")
+        _check_labels(folder / f"arrays/{name}_labels.npy", labels, settings)
+        parts[name] = (samples, labels)
     indices = {name: np.array(getattr(splits, name).indices, dtype=np.int64) for name in ("train", "validation")}
     for name, members in indices.items():
         if len(members) != getattr(n, name):
-            raise ValueError(f"{folder}: the {name} split has {len(members)} images, not {getattr(n, name)}; {AGAIN}")
+            raise ValueError(f"{folder}: the {name} split has {len(members)} samples, not {getattr(n, name)}; {AGAIN}")
     drawn = np.sort(np.concatenate(list(indices.values())))
     if not np.array_equal(drawn, np.arange(len(drawn))):
-        raise ValueError(f"{folder / 'splits.json'}: its splits overlap, or leave images out; {AGAIN}")
+        raise ValueError(f"{folder / 'splits.json'}: its splits overlap, or leave samples out; {AGAIN}")
+    of = partial(Texts, most=backbone.get("length", MOST)) if pieces else partial(Images, workers=workers)
     return Prepared(
         manifest.model_dump(mode="json", exclude_unset=True),
-        Images(**parts["train"], indices=indices["train"], workers=workers),
-        Images(**parts["train"], indices=indices["validation"], workers=workers),
-        Images(**parts["test"], indices=np.arange(n.test), workers=workers),
+        of(*parts["train"], indices["train"]),
+        of(*parts["train"], indices["validation"]),
+        of(*parts["test"], np.arange(n.test)),
     )
 
 
@@ -125,22 +145,3 @@ def _check_labels(path: Path, labels: np.ndarray, settings: dict[str, Any]) -> N
     if not right or not ((labels >= low) & (labels <= high)).all():
         what = f"classes 0 to {high}" if scores is None else f"scores {low:g} to {high:g}"
         raise ValueError(f"{path} holds {labels.dtype} {labels.shape} of {what} and others; {AGAIN}")
-
-
-def _read_part(folder: Path, name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Images and labels of the training or test part."""
-    labels = reading.array(folder / f"{name}_labels.npy", remedy=AGAIN)
-    path = folder / f"{name}_images.npy"
-    if path.exists() or not (folder / f"{name}_files.csv").exists():
-        images = reading.array(path, mapped=True, remedy=AGAIN)
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
-            raise ValueError(f"{path} holds {images.dtype} {images.shape[1:]}, not uint8 {shape}; {AGAIN}")
-        return {"images": images, "labels": labels}
-    path = folder / f"{name}_files.csv"
-    rows = reading.table(path, INDEX, AGAIN)
-    root = Path(reading.text(folder / "root.txt", AGAIN))
-    with reading.reading(path, "index of photographs", AGAIN):
-        names = np.array([row[0].encode() for row in rows])
-        sizes = np.array([row[1:] for row in rows], dtype=np.int64).reshape(-1, 2)
-        open_shards(root, (row[0] for row in rows))
-    return {"images": Files(root, names, sizes, shape[0]), "labels": labels}

@@ -1,7 +1,10 @@
-"""A dataset as its publisher ships it, in memory or as an index of photographs: what every reader returns."""
+"""A dataset as its publisher ships it: images in memory or as an index of photographs, or texts; what every reader
+returns."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -55,11 +58,62 @@ class RawPart:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """An image dataset as it came."""
+class Stored:
+    """What of a dataset lies in a prepared folder beside its labels, and what the manifest says of it."""
 
-    train: RawPart
-    test: RawPart
+    form: dict[str, Any]
+    """Of a sample."""
+    statistics: dict[str, Any]
+    files: list[str]
+    """Their names, labels included, in the folder of the arrays."""
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """The training or the test part of a dataset of texts as it came."""
+
+    texts: Sequence[tuple[str, ...]]
+    """One of each sample, or two."""
+    labels: Labels
+    names: list[str] | None = None
+    """Of the samples; None: they have none."""
+
+    def seen(self) -> list[bytes]:
+        """SHA-256 of what a network sees of each sample, before any tokenizer."""
+        return [hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).digest() for texts in self.texts]
+
+    def at(self, places: Int64[np.ndarray, " m"]) -> "TextPart":
+        """Some of its samples."""
+        names = None if self.names is None else [self.names[place] for place in places]
+        return TextPart([self.texts[place] for place in places], self.labels[places], names)
+
+
+def stratified(part: TextPart, n: int) -> TextPart:
+    """So many samples in the classes' own shares, seed 42.
+
+    Raises:
+        ValueError: when there are not so many.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if n == len(part.texts):
+        return part
+    try:
+        places, _ = train_test_split(np.arange(len(part.texts)), train_size=n, stratify=part.labels, random_state=42)
+    except ValueError as error:
+        raise ValueError(
+            f"{n:,} samples cannot be drawn of {len(part.texts):,} in the classes' shares ({error}); choose another"
+            " sample in the dataset's entry of config.yaml"
+        ) from error
+    return part.at(np.sort(places))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A dataset as it came."""
+
+    train: RawPart | TextPart
+    test: RawPart | TextPart
     class_names: list[str]
     """Empty where labels are scores."""
     source: str
@@ -69,3 +123,7 @@ class Raw:
     """Names of damaged files that were left out."""
     passed_over: dict[str, int] = field(default_factory=dict)
     """Suffix -> number of files beside the photographs that are none by it."""
+    validation: int = 0
+    """Samples at the end of the training part that its publishers set aside for validation."""
+    remarks: list[str] = field(default_factory=list)
+    """What a person should know of it, a sentence each."""

@@ -1,4 +1,4 @@
-"""Which images are for training, validation and test, and whether one lies in two of these splits."""
+"""Which samples are for training, validation and test, and whether one lies in two of these splits."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from manyexits.data.images import Labels
-from manyexits.data.raw import Raw, RawPart
+from manyexits.data.raw import Raw, RawPart, TextPart
 
 
 def drawn(
@@ -23,7 +23,13 @@ def drawn(
     Raises:
         ValueError: when it cannot be split, or nothing is left for validation.
     """
-    train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
+    if settings["validation"] == "official":
+        if not raw.validation:
+            raise ValueError(f"{raw.source} has no validation split of its own; set validation to a share")
+        first = len(raw.train.labels) - raw.validation
+        train, validation = np.split(np.arange(len(raw.train.labels)), [first])
+    else:
+        train, validation = split(raw.train.labels, settings["validation"], settings["split_seed"])
     copies = copied(raw.train, train, validation) if apart else validation[:0]
     if not len(copies):
         return train, validation, []
@@ -33,11 +39,19 @@ def drawn(
     return train, validation, [f"{len(copies)} copies of training photographs were left out of the validation split"]
 
 
+def rule(settings: dict[str, Any]) -> str:
+    """How the validation split is chosen, in words."""
+    if settings["validation"] == "official":
+        return "validation: what the publishers set aside for it"
+    how = "stratified by class" if settings.get("scores") is None else "at random"
+    return f"validation: a share of the training part, {how} (scikit-learn's train_test_split)"
+
+
 def split(labels: Labels, share: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
     """Sorted indices of the training and the validation split, stratified where labels are classes [C].
 
     Raises:
-        ValueError: when a class has one image only, or a part would have fewer images than there are classes.
+        ValueError: when a class has one sample only, or a part would have fewer samples than there are classes.
     """
     from sklearn.model_selection import train_test_split
 
@@ -51,23 +65,23 @@ def split(labels: Labels, share: float, seed: int) -> tuple[Int64[np.ndarray, " 
         of = "" if classes is None else f" of {len(counts)} classes, {min(counts)} of the rarest,"
         how = "" if classes is None else ", stratified by class,"
         raise ValueError(
-            f"{len(labels)} training images{of} cannot be split{how} into {1 - share:g} and {share:g};"
+            f"{len(labels)} training samples{of} cannot be split{how} into {1 - share:g} and {share:g};"
             " change the dataset's key validation or get the complete dataset"
         ) from error
     return np.sort(train), np.sort(validation)
 
 
 def copied(
-    part: RawPart, train: Int64[np.ndarray, " a"], validation: Int64[np.ndarray, " b"]
+    part: RawPart | TextPart, train: Int64[np.ndarray, " a"], validation: Int64[np.ndarray, " b"]
 ) -> Int64[np.ndarray, " c"]:
-    """Which images of the validation split are in the training split, too."""
+    """Which samples of the validation split are in the training split, too."""
     seen = part.seen()
     trained = {seen[place] for place in train.tolist()}
     return np.array([place for place in validation.tolist() if seen[place] in trained], dtype=np.int64)
 
 
 def in_two_splits(raw: Raw, train: Int64[np.ndarray, " a"], validation: Int64[np.ndarray, " b"]) -> str | None:
-    """A sentence on images that lie in two splits: equal files, or files that a network sees as equal."""
+    """A sentence on samples that lie in two splits: equal files, texts, or files that a network sees as equal."""
     of_train, of_test = raw.train.seen(), raw.test.seen()
     first: dict[bytes, tuple[str, str]] = {}
     shared: dict[bytes, str] = {}
@@ -83,4 +97,5 @@ def in_two_splits(raw: Raw, train: Int64[np.ndarray, " a"], validation: Int64[np
                 shared[seen[place]] = f"{before} of the {where} split is {name} of the {split_} split"
     if not shared:
         return None
-    return f"{len(shared)} photographs lie in two splits, the first: {next(iter(shared.values()))}"
+    what = "texts" if isinstance(raw.train, TextPart) else "photographs"
+    return f"{len(shared)} {what} lie in two splits, the first: {next(iter(shared.values()))}"

@@ -44,7 +44,7 @@ def fetch(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> None
     if path is None:
         if not (hub and settings["hub"]):
             raise absent
-        path, source = _from_hub(settings["hub"], file, absent), f"hub: {settings['hub']}/{file}"
+        path, source = from_hub(settings["hub"], file, absent), f"hub: {settings['hub']}/{file}"
     try:
         found = sha256(path)
     except OSError as error:
@@ -77,7 +77,12 @@ def fetch(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> None
     atomic.write_json(folder / "manifest.json", manifest)
 
 
-def _from_hub(identifier: str, file: str, absent: ValueError) -> Path:
+def from_hub(identifier: str, file: str, absent: ValueError) -> Path:
+    """A file of the hub's, fetched where it is not in the client's cache.
+
+    Raises:
+        ValueError: the given one, extended by the hub's own words, when the hub does not deliver.
+    """
     from huggingface_hub import hf_hub_download
 
     try:

@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from manyexits.batches.state import State, parts
 from manyexits.batches.views import Blanks
 from manyexits.models.backbones import Backbone, in_mode
+from manyexits.models.lengths import counted
 from manyexits.models.methods import Memory
 from manyexits.models.network import MultiExit
 
@@ -146,8 +147,11 @@ def states(backbone: Backbone, blank: State) -> list[State]:
 @torch.no_grad()
 def stage_costs(backbone: Backbone, blanks: Blanks) -> list[int]:
     """FLOPs of each stage for one sample, the mean over the inputs' sizes."""
-    found = [[count(stage, before) for stage, before, _ in _walk(backbone, blank.inputs)] for blank in blanks]
-    return _mean(found, blanks)
+
+    def of(inputs: State) -> list[int]:
+        return [count(stage, before) for stage, before, _ in _walk(backbone, inputs)]
+
+    return _mean(counted(of, blanks), blanks)
 
 
 def _mean(found: list[list[int]], blanks: Blanks) -> list[int]:
@@ -231,13 +235,14 @@ class Costs:
 @torch.no_grad()
 def count_network(network: MultiExit, blanks: Blanks) -> Costs:
     """Costs of a network for one sample, the mean over the inputs' sizes."""
-    found = [_count(network, blank.inputs) for blank in blanks]
-    stages, heads, answers = (_mean([each[part] for each in found], blanks) for part in range(3))
-    return Costs(network.blocks, stages, heads, answers)
+    means = _mean(counted(partial(_count, network), blanks), blanks)
+    n_stages, n_exits = len(network.backbone.stages), network.n_exits
+    heads = means[n_stages : n_stages + n_exits]
+    return Costs(network.blocks, means[:n_stages], heads, means[n_stages + n_exits :])
 
 
-def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], list[int]]:
-    """FLOPs of every stage, of every exit's own outputs and of what its answer adds."""
+def _count(network: MultiExit, inputs: State) -> list[int]:
+    """FLOPs of every stage, then of every exit's own outputs, then of what its answer adds."""
     stages, heads, answers = [], [], []
     memory: Memory = ()
     training = network.training
@@ -251,4 +256,4 @@ def _count(network: MultiExit, inputs: State) -> tuple[list[int], list[int], lis
             outputs, memory = network.exit(exit_, tapped, memory)
             answers.append(count(partial(network.answer, exit_), outputs, memory, what=f"the answer of exit {exit_}"))
     network.train(training)
-    return stages, heads, answers
+    return stages + heads + answers

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from manyexits.batches.views import Views
 from manyexits.data.images import Images
+from manyexits.data.texts import Texts
 from manyexits.exits import task
 from manyexits.models import losses
 from manyexits.models.network import MultiExit
@@ -15,7 +16,7 @@ from manyexits.models.network import MultiExit
 def measure(
     model: MultiExit,
     views: Views,
-    split: Images,
+    split: Images | Texts,
     rank: int = 0,
     ranks: int = 1,
     answered: bool = True,

@@ -44,7 +44,7 @@ def _fails(network: MultiExit, blanks: Blanks, samples: int) -> str | None:
     """What a pass in training mode says that cannot be run."""
     try:
         with in_mode(network, training=True), drawn_from(0, 0):
-            for blank in blanks:
+            for blank in blanks[:: max(1, len(blanks) - 1)]:  # the smallest and the largest
                 repeated = tuple(torch.cat([part] * samples) for part in parts(blank.inputs))
                 inputs = repeated if isinstance(blank.inputs, tuple) else repeated[0]
                 buffers = {name: value.clone() for name, value in network.named_buffers()}  # statistics that it moves

@@ -38,8 +38,8 @@ class Kind:
     """Literals that each file assigns."""
     further: tuple[str, ...] = ()
     """Literals that a file may assign; VERSION is one of every kind."""
-    instead: dict[str, str] = field(default_factory=dict)
-    """Constant -> option that makes it unnecessary."""
+    instead: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Constant -> options and constants that make it unnecessary."""
 
 
 KINDS = {
@@ -48,11 +48,11 @@ KINDS = {
         "load",
         ("root", "hub", "workers"),
         {"places": "path"},
-        ("TITLE", "HOME", "LICENCE", "SIZE", "IMAGES", "SIDE"),
-        ("OWN", "RELEASES"),
-        {"SIDE": "pixels"},
+        ("TITLE", "HOME", "LICENCE", "SIZE", "SAMPLES", "SIDE"),
+        ("OWN", "RELEASES", "TEXTS"),
+        {"SIDE": ("pixels", "TEXTS")},
     ),
-    "backbones": Kind("models/backbones", "build", ("outputs",)),
+    "backbones": Kind("models/backbones", "build", ("outputs",), further=("READS",)),
     "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS", "TEACHES")),
     "analysis": Kind(
         "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
@@ -81,9 +81,9 @@ _NUMBER = ("a whole number from 1 on", lambda value: type(value) is int and valu
 _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
-    **dict.fromkeys(("SIDE", "LEAST", "MOST", "VERSION"), _NUMBER),
+    **dict.fromkeys(("SIDE", "LEAST", "MOST", "TEXTS", "VERSION"), _NUMBER),
     **dict.fromkeys(("OWN", "PAIRS", "TEACHES", "SCHEDULED"), _TRUTH),
-    "IMAGES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
+    "SAMPLES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
         ("COLUMNS", "TEXT", "RELEASES"),
         ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
@@ -277,7 +277,7 @@ def _parse(kind: str, name: str) -> ast.Module:
         if not _takes(functions[function], there, 1) or functions[function].args.kwonlyargs:
             raise ValueError(f"{file(kind, name)}: {function} takes {f'the option {option}' if there else 'nothing'}")
     for key in about.constants:
-        if key not in constants and about.instead.get(key) not in stated:
+        if key not in constants and not {*about.instead.get(key, ())} & (stated | set(constants)):
             raise ValueError(f"{file(kind, name)} must assign the constant {key}")
     for key in (*about.constants, *about.further, "VERSION"):
         what, is_it = CONSTANTS[key]

@@ -70,6 +70,10 @@ class Study(Strict):
             raise ValueError(f"budgets: two of them read {twice[0]} in tables; round them")
         if "weights" in self.datasets:
             raise StudyError("datasets.weights: the folder of this name holds pretrained weights; name it otherwise")
+        for name, dataset in self.datasets.items():
+            if dataset.tokenizer is not None:
+                with_one = [each for each, entry in self.weights.items() if entry.tokenizer]
+                known(f"datasets.{name}.tokenizer", dataset.tokenizer, with_one)
         for name, backbone in self.backbones.items():
             if backbone.weights is not None:
                 known(f"backbones.{name}.weights", backbone.weights, list(self.weights))
@@ -132,6 +136,7 @@ class Study(Strict):
             known(f"{key}.regimes", regime, list(self.regimes))
             self._check_phases(key, regime, experiment)
         self._check_placement(key, experiment)
+        self._check_form(key, experiment)
         self._check_task(key, experiment)
 
     def _check_phases(self, key: str, regime: str, experiment: Experiment) -> None:
@@ -185,6 +190,34 @@ class Study(Strict):
                 f"{key}.placement: {name!r} puts no head on the {total} blocks of {experiment.backbone!r}, which leaves"
                 " one exit; choose a larger backbone or another placement"
             )
+
+    def _check_form(self, key: str, experiment: Experiment) -> None:
+        dataset, backbone = self.datasets[experiment.dataset], self.backbones[experiment.backbone]
+        what, other = ("texts", "images") if dataset.texts else ("images", "texts")
+        if bool(dataset.texts) != backbone.texts:
+            raise StudyError(
+                f"{key}.backbone: {experiment.backbone!r} reads {other}, and {experiment.dataset!r} holds {what}; name"
+                " another of them"
+            )
+        if not dataset.texts:
+            return
+        has, reads = dataset.vocabulary, backbone.options.get("vocabulary")
+        if has is not None and has != reads:
+            raise StudyError(
+                f"{key}.backbone: {experiment.backbone!r} has a vocabulary of {reads}, and {experiment.dataset!r} one"
+                f" of {has}; make them equal"
+            )
+        if dataset.tokenizer and backbone.weights and dataset.tokenizer != backbone.weights:
+            raise StudyError(
+                f"{key}.backbone: {experiment.backbone!r} starts from {backbone.weights!r}, and"
+                f" {experiment.dataset!r} is cut into the pieces of {dataset.tokenizer!r}; name one of them in both"
+            )
+        for where, recipe in experiment.recipes.items():
+            if odd := self.recipes[recipe].of_images:
+                raise StudyError(
+                    f"{key}.recipes.{where}: {odd[0]} of {recipe!r} is for images, and {experiment.dataset!r} holds"
+                    " texts; choose another recipe"
+                )
 
     def _check_task(self, key: str, experiment: Experiment) -> None:
         task, method = self.datasets[experiment.dataset].task_name, self.methods[experiment.method].kind

@@ -37,14 +37,20 @@ class DatasetEntry(Component):
     """Number of classes that the data must have; exactly one of `classes` and `scores` is stated."""
     scores: Annotated[list[Annotated[float, Field(ge=-1e9, le=1e9)]], Field(min_length=2, max_length=2)] | None = None
     """Lowest and highest score that the data may have, in label units, for regression."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C]."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["official"] = 0.1
+    """Share of the training part that is set aside for early stopping and thresholds, stratified by class [C];
+    official: what the publishers set aside."""
     split_seed: Seed = 42
     """Seed of that split [C]."""
     mean: Channels | None = None
     """Means of red, green and blue, in [0, 1]; null: the training split's. Pretrained weights expect their own."""
     std: Channels | None = None
     """Standard deviations of the channels, in [0, 1]; null: the training split's."""
+    tokenizer: Name | None = None
+    """Entry of `weights` whose tokenizer cuts texts into pieces; texts have this or a vocabulary of their own."""
+    vocabulary: Annotated[int, Field(ge=16, le=1_000_000)] | None = None
+    """Number of pieces of a vocabulary that is made of the training split's texts: its letters and most frequent
+    words."""
     shared: Literal["keep"] | None = None
     """keep: one photograph may lie in two splits; null: of photographs of one's own that is refused."""
     licence: str | None = None
@@ -62,6 +68,23 @@ class DatasetEntry(Component):
         return self
 
     @model_validator(mode="after")
+    def _one_form(self) -> "DatasetEntry":
+        stated = [key for key in ("tokenizer", "vocabulary") if getattr(self, key) is not None]
+        if self.texts and len(stated) != 1:
+            raise ValueError("texts are cut into pieces by either a 'tokenizer' or a 'vocabulary'; state one of them")
+        wrong = ["mean", "std"] if self.texts else ["tokenizer", "vocabulary"]
+        if odd := [key for key in wrong if getattr(self, key) is not None]:
+            what, other = ("texts", "images") if self.texts else ("images", "texts")
+            raise ValueError(f"'{odd[0]}' belongs to {other}, and {self.source} holds {what}; remove it")
+        return self
+
+    @property
+    def texts(self) -> int | None:
+        """Texts of a sample, at most; None: samples are images."""
+        found: int | None = components.constant("readers", self.source, "TEXTS", None)
+        return found
+
+    @model_validator(mode="after")
     def _one_task(self) -> "DatasetEntry":
         if (self.classes is None) == (self.scores is None):
             raise ValueError("a dataset has either 'classes', for classification, or 'scores', for regression")
@@ -76,9 +99,10 @@ class DatasetEntry(Component):
 
     def told(self, name: str) -> dict[str, Any]:
         """As `prepare` is told; what its labels are not is left out."""
-        unstated = "scores" if self.scores is None else "classes"
-        told = {"dataset": name, **self.model_dump(exclude={unstated, "shared", "licence", "home", "origin"})}
-        return told | ({"shared": self.shared} if self.shared else {})
+        unstated = {"scores" if self.scores is None else "classes", "licence", "home", "origin"}
+        unstated |= {key for key in ("shared", "tokenizer", "vocabulary") if getattr(self, key) is None}
+        unstated |= {"mean", "std"} if self.texts else set()
+        return {"dataset": name, **self.model_dump(exclude=unstated)}
 
     @property
     def task_name(self) -> str:
@@ -99,6 +123,8 @@ class WeightsEntry(Strict):
     """Licence of the weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
+    tokenizer: Annotated[str, Field(pattern=r"\.json$")] | None = None
+    """Of weights for texts: their tokenizer.json, below data_root or in the hub's repository."""
 
 
 class BackboneEntry(Component):
@@ -121,6 +147,11 @@ class BackboneEntry(Component):
         if (self.weights is None) != (self.classifier is None):
             raise ValueError("'weights' and 'classifier' (new or kept) go together; state both or none")
         return self
+
+    @property
+    def texts(self) -> bool:
+        """Whether it reads texts; else images."""
+        return bool(components.constant("backbones", self.family, "READS", "images") == "texts")
 
     @property
     def n_blocks(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from manyexits.study import cards, components, shown
 from manyexits.study.config import Study
+from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import (
     ANALYSIS,
     BACKBONE,
@@ -158,12 +159,19 @@ class Jobs:
         folder = f"{self.study.data}/{dataset}"
         writes = [str(reads[name]) for name in ("manifest", "splits", "arrays")] + [f"{folder}/SHA256SUMS"]
         entry = self.study.datasets[dataset]
-        return Draft(entry.told(dataset) | _versions(readers=[entry.source]), {}, writes)
+        return Draft(entry.told(dataset) | self._tokenizer(entry) | _versions(readers=[entry.source]), {}, writes)
+
+    def _tokenizer(self, entry: DatasetEntry) -> Settings:
+        """The tokenizer of a dataset of texts, as `prepare` is told, which reads it as it reads the texts."""
+        if entry.tokenizer is None:
+            return {}
+        of = self.study.weights[entry.tokenizer]
+        return {"tokenizer": {"name": entry.tokenizer, "file": of.tokenizer, "hub": of.hub, "home": of.home}}
 
     def _weights(self, weights: str) -> Draft:
         known("weights", weights, list(self.study.weights))
         folder = f"{self.study.data}/weights/{weights}"
-        settings = {"weights": weights, **self.study.weights[weights].model_dump()}
+        settings = {"weights": weights, **self.study.weights[weights].model_dump(exclude={"tokenizer"})}
         return Draft(settings, {}, [f"{folder}/model.safetensors", f"{folder}/manifest.json"])
 
     # -- steps 2 and 3; a count takes seconds, and finds what cannot be built before anything is trained ---------------

@@ -11,9 +11,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from manyexits.study.fields import Epochs, NotNegative, Origin, Rate, Share, Strict
 
-LATER = ("trivial_first", "trivial_interpolation")
+LATER = ("warmup", "trivial_first", "trivial_interpolation")
 """Fields that came after the first studies: told only where they differ from their defaults, which are what was done
 before, so that no older run counts as made with other settings."""
+OF_IMAGES = (
+    *("crop_padding", "resized_crop", "flip", "rotation", "contrast", "trivial_augment", "erasing"),
+    *("mixup", "cutmix"),
+)
 REMOVE = "remove it; where it is inherited, set it to null, and its mark in origin"
 
 
@@ -41,9 +45,11 @@ class Recipe(Strict):
     """Momentum of SGD: the share of the last step that is kept."""
     weight_decay: NotNegative = 0.0
     """Factor of the decoupled weight decay of AdamW, or of the L2 penalty of SGD."""
-    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    schedule: Literal["constant", "cosine", "step", "linear"] = "cosine"
     """Learning rate over the epoch limit, per step of training; `step`: a tenth from half of the limit on, a hundredth
-    from three quarters on (MSDNet)."""
+    from three quarters on (MSDNet); `linear`: it falls to 0 evenly, once it has risen (BERT)."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the epoch limit over which the learning rate of `linear` rises evenly from 0."""
     lr_min: NotNegative = 0.0
     """Learning rate at the end of the cosine; a factor of the gradient."""
     clip: Rate | None = None
@@ -94,6 +100,11 @@ class Recipe(Strict):
     """A frozen backbone's features are computed once if nothing is random and they fit this many GiB."""
 
     @property
+    def of_images(self) -> list[str]:
+        """Options that are in use and make sense for images alone."""
+        return [name for name in OF_IMAGES if getattr(self, name)]
+
+    @property
     def per_device(self) -> int:
         """Samples per device and pass."""
         return self.per_device_batch or self.batch // self.devices
@@ -118,6 +129,8 @@ class Recipe(Strict):
             raise ValueError(f"'momentum' belongs to sgd, and the optimizer is {self.optimizer}; {REMOVE}")
         if self.lr_min and self.schedule != "cosine":
             raise ValueError(f"'lr_min' is the end of a cosine, and the schedule is {self.schedule}; {REMOVE}")
+        if self.warmup and self.schedule != "linear":
+            raise ValueError(f"'warmup' is the beginning of linear, and the schedule is {self.schedule}; {REMOVE}")
         if self.lr_min > self.lr:
             raise ValueError(f"'lr_min' {self.lr_min:g} is larger than 'lr' {self.lr:g}; lower it")
         return self
@@ -128,7 +141,7 @@ class Recipe(Strict):
             raise ValueError("'crop_padding' and 'resized_crop' both crop; remove one of them")
         if self.trivial_first and self.resized_crop:
             raise ValueError(f"'resized_crop' comes before all else, and 'trivial_first' would, too; {REMOVE}")
-        of_trivial = [name for name in LATER if getattr(self, name) != DEFAULTS[name]]
+        of_trivial = [name for name in LATER if "trivial" in name and getattr(self, name) != DEFAULTS[name]]
         if of_trivial and not self.trivial_augment:
             raise ValueError(f"'{of_trivial[0]}' is how 'trivial_augment' works, which is off; {REMOVE}")
         return self

@@ -26,6 +26,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         return recipe.lr
     if recipe.schedule == "step":
         return recipe.lr * 0.1 ** sum(done >= drop for drop in DROPS)
+    if recipe.schedule == "linear":
+        return recipe.lr * (done / recipe.warmup if done < recipe.warmup else (1 - done) / (1 - recipe.warmup))
     share = 0.5 * (1 + math.cos(math.pi * step / (recipe.epochs * steps_per_epoch)))
     return recipe.lr_min + (recipe.lr - recipe.lr_min) * share
 

@@ -163,7 +163,7 @@ def test_what_was_left_out_and_what_is_not_there_is_told(tmp_path):
     remarks = prepare.prepare(TOLD | {"damaged": "skip"}, tmp_path, False, tmp_path / "prepared", 2)
     assert remarks == [
         f"1 photographs that cannot be read were left out, the first is {damaged}",
-        "imagenette2 has 31 images, the complete dataset 13,394",
+        "imagenette2 has 31 samples, the complete dataset 13,394",
     ]
     assert prepare.prepare(TOLD | {"per_class": [2, 1]}, tmp_path, False, tmp_path / "prepared") == []
 

@@ -17,6 +17,8 @@ from manyexits.study.job import Job
 from manyexits.study.plan import Plan, data_root, read
 from manyexits.study.recorded import made_with
 
+PER_TEXT = 4096
+"""Bytes that the token ids of a text take, roughly."""
 INDEXED = 100
 """Bytes that an index takes for each photograph: its path, size, label and place in the split."""
 MODEL = 10**8
@@ -106,9 +108,12 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
     job, folder = plan.job("prepare", dataset=name), Path(plan.study.data) / name
     if _made_with(Path(job.record), job.settings):
         return Supply(Finding("ok", name, f"prepared in {folder}"))
-    images = (entry.classes or 1) * sum(options["per_class"]) if "per_class" in options else module.IMAGES or 0
-    pixels = options.get("pixels") or module.SIDE
-    size = images * (INDEXED if options.get("store") == "index" else 3 * pixels**2)
+    samples = (entry.classes or 1) * sum(options["per_class"]) if "per_class" in options else module.SAMPLES or 0
+    if entry.texts:
+        size = samples * PER_TEXT
+    else:
+        pixels = options.get("pixels") or module.SIDE
+        size = samples * (INDEXED if options.get("store") == "index" else 3 * pixels**2)
     places = module.places(options["path"]) if "path" in options else module.places()
     if not places:
         return Supply(Finding("ok", name, f"from {module.HOME}"), size)

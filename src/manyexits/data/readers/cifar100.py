@@ -13,7 +13,7 @@ from pydantic import Field
 from manyexits.data.archives import Members, locate, missing
 from manyexits.data.hub import Hub
 from manyexits.data.photographs import View, view
-from manyexits.data.raw import Raw, RawPart
+from manyexits.data.raw import Raw, RawPart, TextPart
 
 TITLE = "CIFAR-100"
 FOLDER = "cifar-100-binary"
@@ -22,7 +22,7 @@ LICENCE = "none stated by the publisher"
 SIZE = "161 MB"
 RELEASES = ("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",)
 """SHA-256 of the publisher's archive."""
-IMAGES = 60_000
+SAMPLES = 60_000
 SIDE = 32
 RECORD = 2 + 3 * SIDE**2
 """Bytes of a record: coarse label, fine label, then red, green and blue planes of 32 x 32."""
@@ -84,7 +84,8 @@ def load(
     return replace(stored, train=_each(stored.train, scaled, pixels), test=_each(stored.test, scaled, pixels))
 
 
-def _each(part: RawPart, scaled: Callable[[Image.Image], View], pixels: int) -> RawPart:
+def _each(part: RawPart | TextPart, scaled: Callable[[Image.Image], View], pixels: int) -> RawPart:
+    assert isinstance(part, RawPart)
     images = np.empty((len(part.labels), pixels, pixels, 3), dtype=np.uint8)
     for place, image in enumerate(np.asarray(part.images)):
         images[place] = scaled(Image.fromarray(image))

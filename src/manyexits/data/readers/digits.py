@@ -16,7 +16,7 @@ TITLE = "handwritten digits"
 HOME = "scikit-learn, which embeds them"
 LICENCE = "CC BY 4.0"
 SIZE = "nothing to download"
-IMAGES = 1_797
+SAMPLES = 1_797
 
 
 def places(path: str = "") -> tuple[str, ...]:

@@ -16,7 +16,7 @@ TITLE = "the folder of photographs"
 HOME = "whoever took them"
 LICENCE = "not known; whoever took the photographs can tell"
 SIZE = "unknown"
-IMAGES = None
+SAMPLES = None
 OWN = True
 """Nobody else has looked for photographs that lie in two splits."""
 

@@ -24,7 +24,7 @@ TITLE = "ImageNet-1k"
 HOME = "https://www.image-net.org (ILSVRC2012: training images, validation images, devkit for tasks 1 and 2)"
 LICENCE = "ImageNet terms of access (non-commercial research)"
 SIZE = "138 GB + 6.3 GB + 2.5 MB"
-IMAGES = 1_331_167
+SAMPLES = 1_331_167
 """Of the training and the validation part; those of the test part have no labels."""
 DEVKIT = "ILSVRC2012_devkit_t12"
 KITS = (DEVKIT, f"{DEVKIT}.tar.gz")

@@ -25,7 +25,7 @@ RELEASES = (
     "64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5",
 )
 """SHA-256 of the publisher's archives: full size, 320 px, 160 px."""
-IMAGES = 13_394
+SAMPLES = 13_394
 CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",

@@ -19,7 +19,7 @@ LICENCE = "ImageNet terms of access (non-commercial research)"
 SIZE = "237 MB"
 RELEASES = ("6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",)
 """SHA-256 of the publisher's archive."""
-IMAGES = 110_000
+SAMPLES = 110_000
 """Of the training and the validation part; those of the test part have no labels."""
 SIDE = 64
 

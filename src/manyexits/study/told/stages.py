@@ -21,15 +21,27 @@ from manyexits.study.told.parts import (
 )
 
 
+class TokenizerSettings(Numbers):
+    """Where the tokenizer of an entry of `weights` lies."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    file: str
+    hub: str | None
+    home: str
+
+
 class PrepareSettings(StageSettings):
     """Beside these the keys of a dataset's entry."""
 
     model_config = ConfigDict(extra="allow")
     dataset: str
+    tokenizer: TokenizerSettings | None = None
 
     @model_validator(mode="after")
     def _entry(self) -> "PrepareSettings":
-        DatasetEntry.model_validate(self.__pydantic_extra__)
+        named = {"tokenizer": self.tokenizer.name} if self.tokenizer else {}
+        DatasetEntry.model_validate({**(self.__pydantic_extra__ or {}), **named})
         return self
 
 
