@@ -271,13 +271,13 @@ def test_scores_are_learned_as_classes_are(fitted, made, method):
     assert all(row["gain"] == pytest.approx(-row["loss"]) for row in progress.history)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_run_goes_through_every_verb_under_every_criterion(made, tmp_path, handlers, name):
+@pytest.mark.parametrize(("name", "family"), [*((name, "msdnet") for name in TASKS), ("classification", "bert")])
+def test_a_run_goes_through_every_verb_under_every_criterion(made, tmp_path, handlers, name, family):
     from manyexits.cli import main
 
-    asked, network = task.of(TASKS[name]), network_settings("ztw", "msdnet", name)
+    asked, network = task.of(TASKS[name]), network_settings("ztw", family, name)
     phases = [{"phase": phase, "recipe": RECIPE | {"batch": 24, "epochs": 2}} for phase in ("all", "ensemble")]
-    data = ["--data", str(made[name])]
+    data = ["--data", str(data_of(made, family) if name == "classification" else made[name])]
     run, costs, predicted, thresholds, rows = (str(tmp_path / name) for name in ("run", "c", "p", "t", "rows.csv"))
 
     def call(verb: str, told: dict, *arguments: str) -> None:

@@ -168,7 +168,7 @@ def count_flops(chosen: argparse.Namespace) -> None:
 
 
 def _count(chosen: argparse.Namespace) -> None:
-    from manyexits.batches.views import blanks
+    from manyexits.batches.views import blanks, counted_for
     from manyexits.data import prepared
     from manyexits.files import atomic, made
     from manyexits.models import build, cost, passes
@@ -183,8 +183,7 @@ def _count(chosen: argparse.Namespace) -> None:
         passes.check(network, samples, 1, f"recipes.{recipe}")
     content = {
         "convention": cost.CONVENTION,
-        "unit": "FLOPs per image",
-        "image_shape": list(data.shape),
+        **counted_for(data),
         "backbone": costs.backbone,
         "exits": [
             {"exit": k, "after_block": b, "cost": c}

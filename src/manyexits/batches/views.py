@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,14 @@ def blanks(data: Prepared) -> Blanks:
     if isinstance(data.validation, Texts):
         return blank_texts(data.validation.lengths)
     return blank_images(*data.shape)
+
+
+def counted_for(data: Prepared) -> dict[str, Any]:
+    """What costs of a network on a dataset are of: an image of its shape, or a text of its validation split."""
+    if isinstance(data.validation, Texts):
+        mean = round(float(data.validation.lengths.mean()), 2)
+        return {"unit": "FLOPs per text, the mean over the validation split", "mean_tokens": mean}
+    return {"unit": "FLOPs per image", "image_shape": list(data.shape)}
 
 
 def blank_texts(lengths: Int64[np.ndarray, " n"]) -> Blanks:
