@@ -161,3 +161,9 @@ def test_a_training_takes_the_rate_of_each_step(fitted, monkeypatch, schedule):
         "cosine": [0.02 + 0.02 * math.cos(math.pi * each / 8) for each in range(8)],
     }
     assert taken == pytest.approx(expected[schedule])
+
+
+def test_a_linear_schedule_rises_evenly_and_falls_to_nothing():
+    told = recipe(lr=2.0, schedule="linear", warmup=0.2, epochs=5)
+    found = [learning_rate(told, step, 4) for step in range(20)]
+    assert found == pytest.approx([2 * step / 4 for step in range(4)] + [2 * (20 - step) / 16 for step in range(4, 20)])
