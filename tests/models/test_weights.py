@@ -37,7 +37,8 @@ VIT = {"name": "vit_tiny_patch16_224", "pixels": 32, "patch": 8}
 
 def told(**changed):
     entry = {"weights": "pretrained", "file": "some.pth", "hub": None, "home": "https://there", "licence": "MIT"}
-    return entry | {"sha256": None} | changed
+    beside = dict.fromkeys(("folder", "package", "tokenizer", "configuration", "sha256"))
+    return entry | beside | changed
 
 
 @pytest.fixture
@@ -481,13 +482,12 @@ def settings(raw, stage, regime="joint"):
 
 
 def test_phase_1_and_a_regime_without_it_know_the_weights_and_no_other_stage(pretrained):
-    entry = {"weights": "made", "file": "made.pth", "hub": None, "home": "https://there", "licence": "MIT"}
-    expected = entry | {"sha256": None, "classifier": "new"}
+    expected = told(weights="made", file="made.pth") | {"classifier": "new"}
     assert settings(pretrained, "pretrain")["weights"] == settings(pretrained, "train")["weights"] == expected
     for stage, regime in (("train", "mixed"), ("predict", "joint"), ("count_flops", "joint")):
-        told = settings(pretrained, stage, regime)
-        assert "weights" not in told
-        assert "weights" not in told["network"]["backbone"]
+        of_stage = settings(pretrained, stage, regime)
+        assert "weights" not in of_stage
+        assert "weights" not in of_stage["network"]["backbone"]
 
 
 def test_other_weights_retrain_what_starts_from_them_and_all_that_follows(pretrained):

@@ -20,7 +20,14 @@ TEXTS = {
         }
     },
 }
-WEIGHTS = {"file": "model.safetensors", "home": "somewhere", "licence": "none", "tokenizer": "tokenizer.json"}
+WEIGHTS = {
+    "file": "model.safetensors",
+    "folder": "published",
+    "home": "somewhere",
+    "licence": "none",
+    "tokenizer": "tokenizer.json",
+    "configuration": "config.json",
+}
 
 
 def test_a_dataset_of_texts_is_told_its_vocabulary_and_no_channels(raw):
@@ -32,7 +39,8 @@ def test_a_dataset_of_texts_is_told_its_vocabulary_and_no_channels(raw):
         "datasets": {"docs": {"vocabulary": None, "tokenizer": "published"}},
     }
     told = load(merge(merge(raw, TEXTS), tokenizer)).job("prepare", dataset="docs").settings
-    assert told["tokenizer"] == {"name": "published", "file": "tokenizer.json", "hub": None, "home": "somewhere"}
+    where = {"folder": "published", "package": None, "hub": None, "home": "somewhere"}
+    assert told["tokenizer"] == {"name": "published", "file": "tokenizer.json", **where}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,14 @@ def test_a_dataset_of_texts_is_told_its_vocabulary_and_no_channels(raw):
         ({"experiments": {"words": {"backbone": "tiny"}}}, "'tiny' reads images, and 'docs' holds texts"),
         ({"experiments": {"words": {"dataset": "digits"}}}, "'encoder' reads texts, and 'digits' holds images"),
         ({"datasets": {"docs": {"vocabulary": 65}}}, "has a vocabulary of 64, and 'docs' one of 65; make them equal"),
+        (
+            {"weights": {"published": WEIGHTS | {"configuration": None}}},
+            "'tokenizer' and 'configuration' are what weights for texts come with; state both or none",
+        ),
+        (
+            {"weights": {"published": WEIGHTS | {"package": "model.zip"}}},
+            "weights.published.package",
+        ),
         ({"datasets": {"docs": {"vocabulary": None}}}, "either a 'tokenizer' or a 'vocabulary'; state one of them"),
         ({"datasets": {"docs": {"mean": [0.5, 0.5, 0.5]}}}, "'mean' belongs to images, and docstrings holds texts"),
         ({"datasets": {"digits": {"vocabulary": 64}}}, "'vocabulary' belongs to texts, and digits holds images"),

@@ -4,6 +4,7 @@ maps into memory."""
 import hashlib
 import inspect
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from manyexits.data import splits, stored_images, stored_texts
+from manyexits.data import checkpoints, splits, stored_images, stored_texts
 from manyexits.data.images import Labels
 from manyexits.data.raw import Raw, TextPart
 from manyexits.files import atomic
@@ -38,10 +39,9 @@ def prepare(settings: dict[str, Any], root: Path, hub: bool, folder: Path, worke
     """
     module, options = _reader(settings)
     raw = module.load(root, hub, workers, **options)
-    told = settings.get("tokenizer")
-    tokenizer = stored_texts.tokenizer_of(told, root, hub) if told else None
     apart = getattr(module, "OWN", False) and settings.get("shared") != "keep"
-    remarks = raw.remarks + write(raw, settings, folder, apart, tokenizer)
+    with _tokenizer(settings.get("tokenizer"), root, hub) as tokenizer:
+        remarks = raw.remarks + write(raw, settings, folder, apart, tokenizer)
     found, skipped = len(raw.train.labels) + len(raw.test.labels), raw.skipped
     if raw.passed_over:
         counted = ", ".join(f"{n:,} {suffix}" for suffix, n in raw.passed_over.items())
@@ -75,6 +75,13 @@ def look(settings: dict[str, Any], found: Path) -> None:
     splits.split(train, settings["validation"], settings["split_seed"])
 
 
+def _tokenizer(told: dict[str, Any] | None, root: Path, hub: bool) -> AbstractContextManager[tuple[Path, str] | None]:
+    """The tokenizer that an entry of `weights` names, with what a person calls its source; None where none is named."""
+    if told is None:
+        return nullcontext()
+    return checkpoints.opened(told, told["file"], f"the tokenizer of weights.{told['name']}", root, hub)
+
+
 def _reader(settings: dict[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
     """Who reads a dataset, and what an entry of config.yaml tells it."""
     known = components.options("readers", settings["source"]).model_fields
@@ -83,7 +90,7 @@ def _reader(settings: dict[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
 
 
 def write(
-    raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False, tokenizer: Path | None = None
+    raw: Raw, settings: dict[str, Any], folder: Path, apart: bool = False, tokenizer: tuple[Path, str] | None = None
 ) -> list[str]:
     """Check a dataset, split it and write the prepared folder, the manifest last but for its checksum.
 
@@ -93,7 +100,7 @@ def write(
         folder: to be written.
         apart: whether no image may lie in two splits: copies within the training part are kept together, and one in
             the test part is refused. Else the split is drawn as the authors do, and what it shares is told.
-        tokenizer: file of the one that texts are stored by; None: a vocabulary is made of them.
+        tokenizer: file of the one that texts are stored by, and its source; None: a vocabulary is made of them.
 
     Returns:
         What a person should know of images that lie in two splits, or would have.

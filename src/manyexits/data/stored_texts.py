@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from manyexits.data.archives import locate, missing
 from manyexits.data.manifest import TextsManifest
 from manyexits.data.raw import Raw, Stored, TextPart
 from manyexits.data.texts import Tokens
@@ -18,7 +17,7 @@ TOKENIZER = "tokenizer.json"
 
 
 def write(
-    raw: Raw, settings: dict[str, Any], folder: Path, train: Int64[np.ndarray, " m"], tokenizer: Path | None
+    raw: Raw, settings: dict[str, Any], folder: Path, train: Int64[np.ndarray, " m"], tokenizer: tuple[Path, str] | None
 ) -> Stored:
     """Write the token ids of both parts and their tokenizer.
 
@@ -27,10 +26,10 @@ def write(
         settings: its entry.
         folder: of the arrays.
         train: indices of the training split, of whose texts a vocabulary is made.
-        tokenizer: file of the one to be used; None: a vocabulary is made.
+        tokenizer: file of the one to be used, and its source; None: a vocabulary is made.
 
     Raises:
-        ValueError: when there is no such tokenizer, or the vocabulary is too small.
+        ValueError: when that is no tokenizer, or the vocabulary too small.
     """
     from manyexits.data import tokens  # here alone a tokenizer is needed
 
@@ -39,7 +38,8 @@ def write(
         of_train = (text for place in train.tolist() for text in parts["train"].texts[place])
         used, source = tokens.words(of_train, settings["vocabulary"]), "words and letters of the training split"
     else:
-        used, source = tokens.read(tokenizer, "where it is from"), f"{tokenizer.name}, sha256 {sha256(tokenizer)}"
+        path, source = tokenizer
+        used, source = tokens.read(path, "where it is from"), f"{source}, sha256 {sha256(path)}"
     frame = tokens.frame(used, source)
     made = {name: tokens.encode(used, part.texts) for name, part in parts.items()}
     for name, (ids, ends) in made.items():
@@ -78,26 +78,3 @@ def read(folder: Path, name: str, manifest: TextsManifest, remedy: str) -> Token
     ):
         raise ValueError(f"{folder / f'{name}_ends.npy'} does not say where texts end; {remedy}")
     return Tokens(ids, ends, manifest.frame)
-
-
-def tokenizer_of(told: dict[str, Any], root: Path, hub: bool) -> Path:
-    """The tokenizer that an entry of `weights` names.
-
-    Args:
-        told: name, file, hub and home of the entry.
-        root: folder of the publishers' files.
-        hub: whether it may be fetched.
-
-    Raises:
-        ValueError: when it is missing.
-    """
-    name, file = told["name"], told["file"]
-    found = locate(root, [file])
-    absent = missing(f"the tokenizer of weights.{name}", root, [file], told["home"])
-    if found is None and hub and told["hub"]:
-        from manyexits.data.weights import from_hub
-
-        return from_hub(told["hub"], file, absent)
-    if found is None:
-        raise absent
-    return found

@@ -74,10 +74,11 @@ def frame(tokenizer: Tokenizer, name: str) -> Surroundings:
         ValueError: when it is not what a BERT-like model wants: something before the first text, behind the last and
             between two.
     """
+    pad = tokenizer.padding["pad_id"] if tokenizer.padding else _pad(tokenizer)
+    _bare(tokenizer)
     whole = _encoded(tokenizer, [("a", "b")], special=True)[0]
     places = [place for place, special in enumerate(whole.special_tokens_mask) if not special]
     texts = [[place for place in places if whole.sequence_ids[place] == text] for text in (0, 1)]
-    pad = tokenizer.padding["pad_id"] if tokenizer.padding else _pad(tokenizer)
     if not all(texts) or pad is None or texts[0][0] == 0 or texts[1][-1] == len(whole.ids) - 1:
         raise ValueError(
             f"the tokenizer {name} puts no special tokens around texts, or has none to fill a batch up; name one of a"
@@ -98,6 +99,12 @@ def _pad(tokenizer: Tokenizer) -> int | None:
     return next((found for name in (PAD, "<pad>") if (found := tokenizer.token_to_id(name)) is not None), None)
 
 
+def _bare(tokenizer: Tokenizer) -> None:
+    """Without the cut and the padding that a checkpoint's own tokenizer.json may ask for."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+
 def encode(
     tokenizer: Tokenizer, texts: Sequence[tuple[str, ...]]
 ) -> tuple[Int32[np.ndarray, " t"], Int64[np.ndarray, "n k"]]:
@@ -107,8 +114,7 @@ def encode(
         tokenizer: as `read` or `words` returns it.
         texts: one or two of each sample.
     """
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    _bare(tokenizer)
     k = len(texts[0])
     plain = [text for sample in texts for text in sample]
     ids: list[np.ndarray] = []

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from manyexits.data.archives import locate, missing
-from manyexits.files import atomic, made
+from manyexits.data import checkpoints
+from manyexits.files import atomic, made, reading
 from manyexits.files.provenance import sha256
 
 STATISTICS = ("num_batches_tracked", "running_mean", "running_var")
@@ -38,32 +38,28 @@ def fetch(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> None
     Raises:
         ValueError: when they are missing, damaged, no plain state dict, or not those that the configuration means.
     """
-    name, file, home = settings["weights"], settings["file"], settings["home"]
-    absent = missing(f"the file of weights.{name}", root, [file], home)
-    path, source = locate(root, [file]), file
-    if path is None:
-        if not (hub and settings["hub"]):
-            raise absent
-        path, source = from_hub(settings["hub"], file, absent), f"hub: {settings['hub']}/{file}"
-    try:
-        found = sha256(path)
-    except OSError as error:
-        raise ValueError(
-            f"{path} is no file that can be read ({error.strerror}); put the file of weights.{name} there"
-        ) from error
-    if not found.startswith(settings["sha256"] or ""):
-        raise ValueError(
-            f"{path} has the SHA-256 {found}, which does not begin with {settings['sha256']}; get it again from {home},"
-            f" or correct weights.{name}.sha256"
-        )
-    weights = _read(path, home)
-    by = made.by(settings, file=path)
-    try:
-        packed = save(weights, made.metadata(by))
-    except Exception as error:  # safetensors has its own limits, such as types of numbers
-        raise ValueError(
-            f"{path} holds what safetensors cannot ({type(error).__name__}); get another file from {home}"
-        ) from error
+    name, home = settings["weights"], settings["home"]
+    configuration = _configuration(settings, root, hub) if settings["configuration"] else None
+    with checkpoints.opened(settings, settings["file"], f"the file of weights.{name}", root, hub) as (path, source):
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise ValueError(
+                f"{path} is no file that can be read ({error.strerror}); put the file of weights.{name} there"
+            ) from error
+        if not found.startswith(settings["sha256"] or ""):
+            raise ValueError(
+                f"{path} has the SHA-256 {found}, which does not begin with {settings['sha256']}; get it again from"
+                f" {home}, or correct weights.{name}.sha256"
+            )
+        weights = _read(path, home)
+        by = made.by(settings, file=path)
+        try:
+            packed = save(weights, made.metadata(by))
+        except Exception as error:  # safetensors has its own limits, such as types of numbers
+            raise ValueError(
+                f"{path} holds what safetensors cannot ({type(error).__name__}); get another file from {home}"
+            ) from error
     (folder / "manifest.json").unlink(missing_ok=True)  # an older one must not vouch for what is written now
     atomic.write(folder / "model.safetensors", lambda file: file.write(packed))
     manifest = {
@@ -72,25 +68,18 @@ def fetch(settings: dict[str, Any], root: Path, hub: bool, folder: Path) -> None
         "licence": settings["licence"],
         "settings": settings,
         "n_parameters": sum(value.numel() for key, value in weights.items() if not key.endswith(STATISTICS)),
+        **({"configuration": configuration} if configuration else {}),
         "files_sha256": {"model.safetensors": sha256(folder / "model.safetensors")},
     }
     atomic.write_json(folder / "manifest.json", manifest)
 
 
-def from_hub(identifier: str, file: str, absent: ValueError) -> Path:
-    """A file of the hub's, fetched where it is not in the client's cache.
-
-    Raises:
-        ValueError: the given one, extended by the hub's own words, when the hub does not deliver.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(identifier, file))
-    except Exception as error:  # the hub's client has no common base for being offline, refused or unknown
-        raise ValueError(
-            f"{absent}; the hub's {identifier} could not be read either ({type(error).__name__})"
-        ) from error
+def _configuration(settings: dict[str, Any], root: Path, hub: bool) -> dict[str, Any]:
+    """What a checkpoint says of its own network."""
+    name, file = settings["weights"], settings["configuration"]
+    with checkpoints.opened(settings, file, f"the configuration of weights.{name}", root, hub) as (path, _):
+        found: dict[str, Any] = reading.json_as(path, dict[str, Any], f"get it again from {settings['home']}")
+    return found
 
 
 def _read(path: Path, home: str) -> dict[str, Tensor]:

@@ -2,7 +2,9 @@
 `Backbone.original`), so a family's names stand in its own file."""
 
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
 from torch import Tensor
 
 from manyexits.files.made import Made
@@ -11,6 +13,30 @@ from manyexits.models.network import listed, read_weights
 
 COUNTER = "num_batches_tracked"
 """BatchNorm's count of its batches, which nothing depends on: older files lack it."""
+
+
+class About(BaseModel):
+    """What the manifest of weights for texts says of their network."""
+
+    configuration: dict[str, Any]
+
+
+def check(about: About, backbone: Backbone, name: str) -> None:
+    """Refuse a checkpoint that its own configuration says to be of another network.
+
+    Args:
+        about: the manifest's part.
+        backbone: that the weights are for.
+        name: of the configuration, as a message calls it.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    if other := backbone.unlike(about.configuration):
+        raise ValueError(
+            f"{name} tells of another network than the backbone ({'; '.join(other)}); correct the backbone's entry, or"
+            " name other weights"
+        )
 
 
 def load(path: Path, backbone: Backbone, classifier: str) -> Made | None:

@@ -115,6 +115,10 @@ class WeightsEntry(Strict):
 
     file: Annotated[str, Field(pattern=r"\.(pth|pt|bin|safetensors)$")]
     """File below data_root, or in the hub's repository."""
+    folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder or archive below data_root in which the files lie; null: data_root itself."""
+    package: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*/.+$")] | None = None
+    """Archive in an installed Python package, MODULE/FILE, that is read where data_root has none; null: never."""
     hub: str | None = None
     """Id of a repository of the Hugging Face hub, where `file` is fetched if data_root has none; null: never."""
     home: str
@@ -124,7 +128,15 @@ class WeightsEntry(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     """SHA-256 of the file, or its first digits, at least 8; null: not compared."""
     tokenizer: Annotated[str, Field(pattern=r"\.json$")] | None = None
-    """Of weights for texts: their tokenizer.json, below data_root or in the hub's repository."""
+    """Of weights for texts: the tokenizer.json that lies where `file` does."""
+    configuration: Annotated[str, Field(pattern=r"\.json$")] | None = None
+    """Of weights for texts: the config.json that lies where `file` does; the backbone must be as it says."""
+
+    @model_validator(mode="after")
+    def _together(self) -> "WeightsEntry":
+        if (self.tokenizer is None) != (self.configuration is None):
+            raise ValueError("'tokenizer' and 'configuration' are what weights for texts come with; state both or none")
+        return self
 
 
 class BackboneEntry(Component):

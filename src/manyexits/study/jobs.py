@@ -166,12 +166,13 @@ class Jobs:
         if entry.tokenizer is None:
             return {}
         of = self.study.weights[entry.tokenizer]
-        return {"tokenizer": {"name": entry.tokenizer, "file": of.tokenizer, "hub": of.hub, "home": of.home}}
+        where = of.model_dump(include={"folder", "package", "hub", "home"})
+        return {"tokenizer": {"name": entry.tokenizer, "file": of.tokenizer, **where}}
 
     def _weights(self, weights: str) -> Draft:
         known("weights", weights, list(self.study.weights))
         folder = f"{self.study.data}/weights/{weights}"
-        settings = {"weights": weights, **self.study.weights[weights].model_dump(exclude={"tokenizer"})}
+        settings = {"weights": weights, **self.study.weights[weights].model_dump()}
         return Draft(settings, {}, [f"{folder}/model.safetensors", f"{folder}/manifest.json"])
 
     # -- steps 2 and 3; a count takes seconds, and finds what cannot be built before anything is trained ---------------

@@ -76,6 +76,9 @@ def from_weights(path: Path, settings: Settings, network: MultiExit) -> None:
         ValueError: when they are damaged, do not fit, or are not those that the settings mean.
     """
     told = {key: value for key, value in settings["weights"].items() if key != "classifier"}
+    if told["configuration"]:
+        about = reading.json_as(path.with_name("manifest.json"), weights.About)
+        weights.check(about, network.backbone, f"{told['configuration']} of weights.{told['weights']}")
     by = weights.load(path, network.backbone, settings["weights"]["classifier"])
     made.by_settings(path, by, whose(told))
 

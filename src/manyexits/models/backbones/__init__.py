@@ -91,6 +91,11 @@ class Backbone(nn.Module):
         """Published weights as the original network has them: their names, and shapes where these can be changed."""
         return self.renamed(weights)
 
+    def unlike(self, configuration: dict[str, Any]) -> list[str]:
+        """What a checkpoint's own configuration says otherwise than the backbone's options, beside the shapes of its
+        weights. Here there are no such configurations."""
+        return []
+
     def for_another_size(self, names: list[str]) -> str:
         """What to do where these weights have another shape because they are for images of another size, if so."""
         return ""

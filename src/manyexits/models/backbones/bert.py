@@ -34,11 +34,24 @@ COMMON = {
     "vocabulary": "vocab_size",
     "positions": "max_position_embeddings",
     "segments": "type_vocab_size",
+    "epsilon": "layer_norm_eps",
 }
 DROPOUTS = {"distilbert": ("dropout", "attention_dropout", "seq_classif_dropout")}
 """Kind -> names of its dropouts; of others hidden_dropout_prob and attention_probs_dropout_prob."""
+EPSILON = 1e-12
+"""That LayerNorm adds to a variance."""
 RESERVED = {"roberta": 2}
 """Kind -> position embeddings that no token takes: RoBERTa counts from behind the padding's."""
+
+
+FIXED = {
+    "hidden_act": "gelu",
+    "activation": "gelu",
+    "position_embedding_type": "absolute",
+    "sinusoidal_pos_embds": False,
+    "is_decoder": False,
+}
+"""What a checkpoint's configuration may say of what no option of ours changes."""
 
 
 class Embed(nn.Module):
@@ -101,6 +114,7 @@ class Encoder(Backbone):
     """A model of transformers as stages."""
 
     def __init__(self, kind: str, model: Any, tapped: str, embedding_stage: bool) -> None:
+        self.kind, self.configuration = kind, model.config
         self.prefix = f"{model.base_model_prefix}."
         base = model.base_model
         layers = [EncoderLayer(layer) for layer in (base.transformer if kind == "distilbert" else base.encoder).layer]
@@ -142,9 +156,22 @@ class Encoder(Backbone):
         assert isinstance(scaled, Tensor)
         return scaled, mask
 
+    def unlike(self, configuration: dict[str, Any]) -> list[str]:
+        """Options and fixed parts of the network that the configuration sets otherwise; what it leaves out has the
+        default of transformers."""
+        if (kind := configuration.get("model_type")) != self.kind:
+            return [f"model_type {kind!r} instead of {self.kind!r}"]
+        own, usual = self.configuration.to_dict(), AutoConfig.for_model(self.kind).to_dict()
+        expected = {name: own[name] for name in (COMMON | NAMES[self.kind]).values() if name in own} | FIXED
+        found = {name: configuration.get(name, usual.get(name, expected[name])) for name in expected}
+        return [
+            f"{name} {found[name]!r} instead of {value!r}" for name, value in expected.items() if found[name] != value
+        ]
+
     def renamed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint's weights under the names of transformers' model for classification, the encoder's alone."""
-        kept = {name: value for name, value in weights.items() if not _beside(name.removeprefix(self.prefix))}
+        beside = BESIDE if self.kind == "bert" else (*BESIDE, "pooler.")  # whose classifier reads it
+        kept = {name: value for name, value in weights.items() if not _beside(name.removeprefix(self.prefix), beside)}
         own = {name for name in self.original if not name.startswith(self.prefix)}
         found = {}
         for name, value in kept.items():
@@ -154,8 +181,8 @@ class Encoder(Backbone):
         return found
 
 
-def _beside(name: str) -> bool:
-    return name.startswith(BESIDE) or name.rpartition(".")[2] in BUFFERS
+def _beside(name: str, prefixes: tuple[str, ...]) -> bool:
+    return name.startswith(prefixes) or name.rpartition(".")[2] in BUFFERS
 
 
 def build(
@@ -171,6 +198,7 @@ def build(
     length: Annotated[int, Field(ge=4, le=1_000_000)] = 128,
     positions: Annotated[int, Field(ge=4, le=1_000_000)] = 512,
     segments: Annotated[int, Field(ge=1, le=16)] = 2,
+    epsilon: Annotated[float, Field(gt=0, le=1)] | None = None,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
     tapped: Literal["token", "mean"] = "token",
     embedding_stage: bool = False,
@@ -189,6 +217,7 @@ def build(
         length: tokens to which texts are cut, special ones counted.
         positions: tokens of the longest text that its position embeddings allow.
         segments: numbers that tell first and second texts apart.
+        epsilon: that LayerNorm adds to a variance; null: 1e-12. RoBERTa's checkpoints have 1e-5.
         dropout: everywhere, the attention weights included.
         tapped: what an exit reads: the first token, or the mean over all.
         embedding_stage: whether an exit can sit behind the embeddings, which are block 1 then.
@@ -202,6 +231,8 @@ def build(
         raise ValueError(f"'embedding' belongs to electra, and the kind is {kind}; remove it")
     if length > positions:
         raise ValueError(f"'length' {length} is more than the {positions} positions; lower it")
+    if epsilon and kind == "distilbert":
+        raise ValueError("'epsilon' of distilbert is always 1e-12; remove it")
     layers = n_blocks - embedding_stage
     if layers < 1:
         raise ValueError("the embeddings are the only block; raise n_blocks")
@@ -214,6 +245,7 @@ def build(
         "vocabulary": vocabulary,
         "positions": positions + RESERVED.get(kind, 0),
         "segments": segments,
+        "epsilon": epsilon or EPSILON,
     }
     names = COMMON | NAMES[kind]
     told = {names[option]: value for option, value in options.items() if option in names}

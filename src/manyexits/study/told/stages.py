@@ -27,6 +27,8 @@ class TokenizerSettings(Numbers):
     model_config = ConfigDict(extra="forbid")
     name: str
     file: str
+    folder: str | None
+    package: str | None
     hub: str | None
     home: str
 
