@@ -64,10 +64,10 @@ def test_all_trains_every_experiment_once(everything, plan):
     jobs = everything["plan"]
     runs = [run for name in plan.runs.shown for run in plan.runs.of(name)]
     assert jobs["train"] == jobs["evaluate"] == len(runs)
-    # ten backbones on their datasets, and four lengths of phase 1; regimes, methods and placements share it
-    assert jobs["pretrain"] == (10 + 4) * 4
-    assert jobs["prepare"] == 5
-    assert jobs["weights"] == 1
+    # twelve backbones on their datasets, and four lengths of phase 1; regimes, methods and placements share it
+    assert jobs["pretrain"] == (12 + 4) * 4
+    assert jobs["prepare"] == 7
+    assert jobs["weights"] == 2
     assert jobs["card"] == 1
 
 

@@ -38,7 +38,7 @@ def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
         assert len(own[kind, name]) > 300
         for experiment in plan.runs.drawn(kind, name):
             assert f"- {experiment}: " in text
-        assert "n = 144 training, 36 validation and 60 test images" in text  # those of the manifest
+        assert "n = 144 training, 36 validation and 60 test " in text  # those of the manifest
         assert any(
             what in own[kind, name] for what in ("test split", "test samples", "training images", "validation split")
         )
@@ -55,6 +55,11 @@ def test_captions_are_valid_markup(rendered, which):
 
 
 def test_captions_follow_the_study(rendered):
+    nlp = rendered("plan")["tables", "nlp"]
+    assert "accuracy (%) or Spearman correlation (× 100), mean" in nlp
+    assert "newsgroups-bert: bert-512 with sdn on newsgroups; n = 144 training, 36 validation and 60 test texts;" in nlp
+    assert "stsb-bert: bert-128 with sdn on stsb; n = 144 training, 36 validation and 60 test pairs of texts;" in nlp
+    assert "60 test images;" in rendered("plan")["tables", "table1"]
     assert "7 × 7 points" in rendered("demo")["figures", "fig3"]
     assert "budgets (25 %, 50 %, 75 %, 100 %)" in rendered("plan")["tables", "table1"]
 

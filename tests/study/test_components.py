@@ -279,6 +279,7 @@ WRONG = [None, "", " ", 0, -1, 1.5, "text", True, (), [], ("x",), ("x", "x"), (1
 RIGHT = {
     "SIDE": [8],
     "TEXTS": [1, 2],
+    "TOKENS": [1, 512],
     "LEAST": [1, 3],
     "MOST": [1, 3],
     "VERSION": [1, 2],

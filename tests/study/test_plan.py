@@ -150,7 +150,7 @@ def test_an_analysis_across_seeds_needs_two(raw):
     assert load(raw).runs.units("mode_connectivity", "small") == ["s1"]
 
 
-def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
+def test_the_study_of_the_paper_holds_its_experiments(plan):
     assert plan.runs.seeds("cifar100-resnet34") == [1, 2, 3, 4]
     assert {e.base for e in plan.runs.experiments.values()} == {
         "cifar100-msdnet",
@@ -166,6 +166,8 @@ def test_the_study_of_the_paper_holds_its_experiments_on_images(plan):
         "imagenet-vit_s",
         "imagenette-resnet50",
         "imagenette-vit_t",
+        "newsgroups-bert",
+        "stsb-bert",
     }
     assert plan.runs.experiments["tinyimagenet-resnet50.authors"].experiment.placement == "authors"
 

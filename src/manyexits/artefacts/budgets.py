@@ -19,7 +19,10 @@ Line = tuple[Any, ...]
 Records = list[dict[str, Any]]
 Columns = dict[str, np.ndarray]
 """MEANS of what would be too many records."""
-MEANS = ("mean", "std", "n", "cost")
+MEANS = ("mean", "std", "n", "cost", "pearson")
+
+OF_BUDGETS = ("table1", "table6")
+"""The paper's tables of accuracies at budgets, of which numbers are public."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,24 @@ class Measured:
 def measured(frame: pd.DataFrame) -> Measured:
     """Find everything in one pass: a study may have thousands of lines."""
     run, line = [*frames.NAMES, "regime"], [*frames.NAMES, "regime", "protocol", "criterion"]
-    gained, pointed = ~frame["metric"].isin(["backbone_cost", "promised_cost"]), frame["threshold"].notna()
+    gained, pointed = frame["metric"].isin(["accuracy", "spearman", "pearson"]), frame["threshold"].notna()
     of_backbone = frame[frame["metric"] == "backbone_cost"].groupby(run, sort=False)["value"].first()
     promised = frame[frame["metric"] == "promised_cost"].groupby([*line, "budget"], observed=True)["value"].mean()
     first = frame[gained & (frame["exit"] == 1)].groupby(run, sort=False)["cost"].first()
-    cells = frames.over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
-    swept = frames.over_seeds(frame[(frame["protocol"] == "paper") & pointed], [*line, "threshold"])
+    cells = _over_seeds(frame[gained & frame["exit"].isna() & ~pointed], [*line, "budget"])
+    swept = _over_seeds(frame[gained & (frame["protocol"] == "paper") & pointed], [*line, "threshold"])
     swept = swept.sort_values("cost", kind="stable")
     runs = set(frame[run].drop_duplicates().itertuples(index=False, name=None))
     samples = frame.groupby(run, sort=False)["n"].first().dropna()
     by_line = _by_line(cells, line), _columns_by_line(swept, line)
     return Measured(runs, dict(of_backbone), dict(first), dict(samples), dict(promised), *by_line)
+
+
+def _over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Means over seeds of what is printed first, and of Pearson's correlation, empty beside an accuracy."""
+    beside = frame["metric"] == "pearson"
+    pearson = frame[beside].groupby(by, sort=False, observed=True)["value"].mean().rename("pearson")
+    return frames.over_seeds(frame[~beside], by).join(pearson, on=by)
 
 
 def _by_line(frame: pd.DataFrame, line: list[str]) -> dict[Line, Records]:
@@ -107,7 +117,7 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     return [
         {
             **of_line,
-            **{key: cell[key] for key in ("budget", "mean", "std")},
+            **{key: cell[key] for key in ("budget", "mean", "std", "pearson")},
             "seeds": cell["n"],
             "n": int(found.samples[run]),
             "cost_share": cell["cost"] / backbone,
@@ -130,7 +140,7 @@ def averaged_first(cells: Records, swept: Columns | None, backbone: float) -> Re
         if cell["budget"] == "max":
             found.append(cell)
             continue
-        point = {"mean": math.nan, "std": math.nan, "n": 0, "cost": math.nan}
+        point = dict.fromkeys(MEANS, math.nan) | {"n": 0}
         if swept is not None and (fitting := bisect_right(swept["cost"], float(cell["budget"]) * backbone)):
             point = {name: swept[name][fitting - 1].item() for name in MEANS}
         found.append(cell | point)
@@ -143,13 +153,13 @@ def with_published(data: pd.DataFrame) -> pd.DataFrame:
     A run is the paper's by what it was made from, not by its name: data, backbone, method and recipes. Its placement is
     not public, and its rule is confidence.
     """
-    public = frames.published("table1").rename(columns={"value_low": "published_low", "value_high": "published_high"})
+    public = frames.published(OF_BUDGETS).rename(columns={"value_low": "published_low", "value_high": "published_high"})
     public = public.assign(budget=public["budget"].astype(str))
     told = ["published_low", "published_high", "origin"]
     data = data.merge(public[["digest", "budget", *told]], how="left", on=["digest", "budget"]).drop(columns="digest")
     data[told] = data[told].where(data["criterion"] == "confidence")
     nearest = data["mean"].clip(data["published_low"], data["published_high"])
-    return data.assign(difference=(data["mean"] - nearest).where(data["published_low"].notna()))
+    return data.assign(difference=(data["mean"] - nearest).where(data["published_high"].notna()))
 
 
 def superior(data: pd.DataFrame, compared: pd.DataFrame) -> list[bool]:
@@ -180,10 +190,11 @@ def accuracies(data: pd.DataFrame) -> pd.DataFrame:
     for line, group in _lines(data):
         for cell in group:
             text = percent(cell["mean"], cell["std"])
+            text += "" if math.isnan(cell["pearson"]) else f" ({percent(cell['pearson'])})"
             line[frames.budget(cell["budget"])] = f"**{text}**" if cell["best"] else text
         line["seeds"] = str(max(cell["seeds"] for cell in group))
         line["n"] = f"{group[0]['n']:,}"
-        known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_low"])]
+        known = [cell for cell in group if cell["budget"] == "1.0" and not math.isnan(cell["published_high"])]
         if known:
             line["paper, 100 %"] = f"{_interval(known[0])} [{known[0]['origin']}]"
             line["difference"] = percent(known[0]["difference"], signed=True)
@@ -215,6 +226,8 @@ def _lines(data: pd.DataFrame) -> Iterator[tuple[dict[str, str], Records]]:
 
 def _interval(row: dict[str, Any]) -> str:
     low, high = (f"{100 * row[key]:.2f}" for key in ("published_low", "published_high"))
+    if math.isnan(row["published_low"]):
+        return f"up to {high}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -229,7 +242,9 @@ def notes(data: pd.DataFrame) -> list[str]:
             "in brackets behind a cost: its drift, by how many points it is more than the same thresholds cost on the"
             " validation split, which chose them"
         )
-    if data["published_low"].notna().any():
+    if data["pearson"].notna().any():
+        found.append("in brackets behind Spearman's correlation: Pearson's (× 100) of the same answers")
+    if data["published_high"].notna().any():
         found.append(
             "difference: ours minus the paper's; the paper's thresholds were chosen on the test split (protocol paper)"
         )

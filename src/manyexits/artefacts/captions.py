@@ -5,11 +5,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from manyexits.artefacts import frames
 from manyexits.files import reading
 from manyexits.study import components
+from manyexits.study.entries import METRICS
 from manyexits.study.plan import Plan
 
 CAPTIONS = "workflow/report"
+SAMPLES = ("images", "texts", "pairs of texts")
+"""How people call samples, by the number of texts of each."""
 RAW = ("{% raw %}", "{% endraw %}")
 """Between these jinja leaves text alone."""
 
@@ -51,12 +55,15 @@ def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
         entry = plan.runs.experiment(drawn)
         criteria += asked if asked != [None] else [plan.study.criterion(entry)]
         told = {"name": drawn, "backbone": entry.backbone, "dataset": entry.dataset, "method": entry.method}
-        n = _images(Path(plan.study.data) / entry.dataset / "manifest.json")
+        dataset = plan.study.datasets[entry.dataset]
+        told |= {"samples": SAMPLES[dataset.texts or 0], "measure": frames.MEASURES[METRICS[dataset.task_name]]}
+        n = _counts(Path(plan.study.data) / entry.dataset / "manifest.json")
         experiments.append(told | {"regimes": entry.regimes, "seeds": plan.runs.seeds(drawn), "n": n})
     return {
         "experiments": experiments,
         "budgets": ", ".join(f"{100 * budget:g} %" for budget in plan.study.budgets),
         "criteria": ", ".join(dict.fromkeys(criteria)),
+        "measures": " or ".join(dict.fromkeys(each["measure"] for each in experiments)),
         "options": options,
         "analyses": plan.study.analyses,
         "sources": [plan.below(file) for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]],
@@ -72,6 +79,6 @@ def _template(checkout: Path, plan: Plan, kind: str, name: str) -> str:
     return RAW[0] + components.about(kind, component) + RAW[1]
 
 
-def _images(manifest: Path) -> dict[str, int] | None:
-    """Images of every split; None where the dataset is not prepared here."""
+def _counts(manifest: Path) -> dict[str, int] | None:
+    """Samples of every split; None where the dataset is not prepared here."""
     return reading.json_as(manifest, _Manifest).n if manifest.exists() else None

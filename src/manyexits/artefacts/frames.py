@@ -186,7 +186,7 @@ def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return grouped.agg(**columns).reset_index()
 
 
-def published(artefact: str) -> pd.DataFrame:
-    """The paper's numbers for an artefact, as fractions, with their origin."""
+def published(artefacts: Sequence[str]) -> pd.DataFrame:
+    """The paper's numbers for some artefacts, as fractions, with their origin; without a lower end they say "up to"."""
     everything = pd.read_csv(PUBLISHED)
-    return everything[everything["artefact"] == artefact]
+    return everything[everything["artefact"].isin(artefacts)]

@@ -49,7 +49,7 @@ KINDS = {
         ("root", "hub", "workers"),
         {"places": "path"},
         ("TITLE", "HOME", "LICENCE", "SIZE", "SAMPLES", "SIDE"),
-        ("OWN", "RELEASES", "TEXTS"),
+        ("OWN", "RELEASES", "TEXTS", "TOKENS"),
         {"SIDE": ("pixels", "TEXTS")},
     ),
     "backbones": Kind("models/backbones", "build", ("outputs",), further=("READS",)),
@@ -81,7 +81,7 @@ _NUMBER = ("a whole number from 1 on", lambda value: type(value) is int and valu
 _TRUTH = ("True or False", lambda value: isinstance(value, bool))
 CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("TITLE", "HOME", "LICENCE", "SIZE", "READS", "COMPARED"), _TEXT),
-    **dict.fromkeys(("SIDE", "LEAST", "MOST", "TEXTS", "VERSION"), _NUMBER),
+    **dict.fromkeys(("SIDE", "LEAST", "MOST", "TEXTS", "TOKENS", "VERSION"), _NUMBER),
     **dict.fromkeys(("OWN", "PAIRS", "TEACHES", "SCHEDULED"), _TRUTH),
     "SAMPLES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(

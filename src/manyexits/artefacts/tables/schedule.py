@@ -11,7 +11,7 @@ from manyexits.artefacts.tables import Table, percent
 READS = "rows"
 COMPARED = "best"
 SCHEDULED = True
-METRICS = ("accuracy", "spearman", "backbone_cost", "promised_cost")
+METRICS = ("accuracy", "spearman", "pearson", "backbone_cost", "promised_cost")
 POINTS = ("paper",)
 
 

@@ -11,7 +11,7 @@ from manyexits.files.rows import defined
 
 READS = "rows"
 COMPARED = "best"
-METRICS = ("accuracy", "spearman", "backbone_cost", "promised_cost")
+METRICS = ("accuracy", "spearman", "pearson", "backbone_cost", "promised_cost")
 POINTS = ("paper",)
 
 Protocol = Literal["shared", "paper", "geometric", "temperature"]

@@ -17,8 +17,8 @@ from manyexits.study.job import Job
 from manyexits.study.plan import Plan, data_root, read
 from manyexits.study.recorded import made_with
 
-PER_TEXT = 4096
-"""Bytes that the token ids of a text take, roughly."""
+TOKENS = 1024
+"""Tokens of a sample, where its reader does not tell; each id takes four bytes."""
 INDEXED = 100
 """Bytes that an index takes for each photograph: its path, size, label and place in the split."""
 MODEL = 10**8
@@ -110,7 +110,7 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
         return Supply(Finding("ok", name, f"prepared in {folder}"))
     samples = (entry.classes or 1) * sum(options["per_class"]) if "per_class" in options else module.SAMPLES or 0
     if entry.texts:
-        size = samples * PER_TEXT
+        size = 4 * samples * int(components.constant("readers", entry.source, "TOKENS", TOKENS))
     else:
         pixels = options.get("pixels") or module.SIDE
         size = samples * (INDEXED if options.get("store") == "index" else 3 * pixels**2)

@@ -22,6 +22,7 @@ LICENCE = "none stated; the messages are their senders'"
 SIZE = "14 MB"
 SAMPLES = 18_846
 TEXTS = 1
+TOKENS = 520
 GROUPS = (
     "alt.atheism",
     "comp.graphics",

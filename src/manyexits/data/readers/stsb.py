@@ -21,6 +21,7 @@ LICENCE = "scores CC BY-SA 4.0; the sentences under the terms of their sources"
 SIZE = "1.2 MB"
 SAMPLES = 8_628
 TEXTS = 2
+TOKENS = 45
 OFFICIAL = True
 """Its publishers set a validation split aside."""
 
