@@ -51,6 +51,28 @@ def test_nearness_is_how_much_of_the_place_two_share():
         assert score == (a.package == b.package) + (a.folder == b.folder) + (a.file == b.file)
 
 
+def test_arguments_are_those_of_the_function_named_and_at_most_eight(tmp_path):
+    text = '"""What a person reads of it, long enough to be told."""'
+    (tmp_path / "some.py").write_text(
+        f"class A:\n  {text[:-3]} One.{text[-3:]}\n"
+        f"  def f(self, a, /, b, *c, d=1, **e):\n    {text[:-3]} Two.{text[-3:]}\n"
+        f"  if 1 < 2:\n    async def g():\n      {text[:-3]} Three.{text[-3:]}\n"
+        f"def h({', '.join('abcdefghij')}):\n  {text[:-3]} Four.{text[-3:]}\n"
+        f"  @staticmethod\n  def inner(cls): {text[:-3]} Five.{text[-3:]}\n"
+        'def short(): "too short"\ndef bare(): pass\n'
+    )
+    found = docstrings._of_file(tmp_path / "some.py")
+    assert {text.split()[-1]: n for text, n in found} == {"One.": None, "Two.": 3, "Three.": 0, "Four.": 10, "Five.": 0}
+    asked = read(ask="arguments")
+    assert asked.class_names == []
+    assert set(asked.train.labels) == set(range(docstrings.MANY + 1))
+    whole = {
+        each.text: each.arguments for package in docstrings.PACKAGES for each in docstrings._of_package(package, 60)
+    }
+    for (one,), score in zip(asked.train.texts, asked.train.labels, strict=True):
+        assert score == min(whole[one], docstrings.MANY)
+
+
 def test_every_call_gives_the_same(packages):
     again = read()
     assert again.train.texts == packages.train.texts

@@ -1,4 +1,5 @@
-"""Docstrings of packages that are installed beside this one: which package one is of, or how near two of them live.
+"""Docstrings of packages that are installed beside this one: which package one is of, how many arguments its function
+has, or how near two of them live.
 
 Nothing is downloaded and nothing imported: the packages' files are read as text. What names a package is masked.
 """
@@ -6,9 +7,10 @@ Nothing is downloaded and nothing imported: the packages' files are read as text
 import ast
 import hashlib
 import re
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -33,10 +35,16 @@ PACKAGES = {
 }
 """Package -> the names that are masked in every docstring."""
 MASK = "package"
+MASKED = re.compile(rf"(?i)\b({'|'.join(PACKAGES.values())})\b")
 LEAST = 40
 """Characters below which a docstring says nothing."""
 NEAR = 3
 """Score of two in one file; 2: in one folder, 1: in one package, 0: in two."""
+MANY = 8
+"""Arguments; more count as so many."""
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Found(NamedTuple):
@@ -46,6 +54,8 @@ class Found(NamedTuple):
     folder: str
     file: str
     text: str
+    arguments: int | None
+    """Named arguments of its function, the object itself left out; None for a class."""
 
 
 def places(path: str = "") -> tuple[str, ...]:
@@ -58,7 +68,7 @@ def load(
     hub: bool,
     workers: int = 1,
     *,
-    ask: Literal["package", "nearness"] = "package",
+    ask: Literal["package", "arguments", "nearness"] = "package",
     most: Annotated[int, Field(ge=10, le=100_000)] = 2000,
     test: Annotated[float, Field(gt=0, lt=1)] = 0.25,
 ) -> Raw:
@@ -66,8 +76,9 @@ def load(
 
     Args:
         root, hub, workers: as for every dataset.
-        ask: package: each is a sample, its package the class; nearness: two are one, with a score of 0, another
-            package, to 3, the same file.
+        ask: package: each is a sample, its package the class; arguments: each of a function is one, its score the
+            number of arguments, from 0 to 8 or more; nearness: two are one, with a score of 0, another package, to 3,
+            the same file, which a small network that begins from nothing does not learn.
         most: docstrings of a package at most.
         test: share that is set aside, in the packages' shares, seed 42 [O]; no docstring is in pairs of both parts.
     """
@@ -76,7 +87,7 @@ def load(
     numbers = np.array([list(PACKAGES).index(each.package) for each in found], dtype=np.int64)
     train, held_out = train_test_split(np.arange(len(found)), test_size=test, stratify=numbers, random_state=42)
     versions = ", ".join(f"{_distribution(package)} {metadata.version(_distribution(package))}" for package in PACKAGES)
-    make = _singly if ask == "package" else _in_pairs
+    make = {"package": _singly, "arguments": _counted, "nearness": _in_pairs}[ask]
     first, second = (make([found[place] for place in np.sort(places_)]) for places_ in (train, held_out))
     names = list(PACKAGES) if ask == "package" else []
     return Raw(first, second, names, f"docstrings of {versions}", LICENCE)
@@ -96,26 +107,46 @@ def _of_package(package: str, most: int) -> list[Found]:
     there = (path.relative_to(top) for path in top.rglob("*.py"))
     files = sorted(there, key=lambda file: hashlib.sha256(file.as_posix().encode()).digest())
     for file in (file for file in files if not any("test" in part for part in file.parts)):
-        for text in _of_file(top / file):
-            found.setdefault(text, Found(package, f"{package}/{file.parent}", f"{package}/{file}", text))
+        for text, arguments in _of_file(top / file):
+            found.setdefault(text, Found(package, f"{package}/{file.parent}", f"{package}/{file}", text, arguments))
         if len(found) >= most:
             break
     return list(found.values())[:most]
 
 
-def _of_file(path: Path) -> list[str]:
-    """Masked docstrings of a file's functions, methods and classes."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
-    masked = [re.sub(rf"(?i)\b({'|'.join(PACKAGES.values())})\b", MASK, text) for text in texts]
-    return [text for text in masked if len(text) >= LEAST]
+def _of_file(path: Path) -> list[tuple[str, int | None]]:
+    """Masked docstrings of a file's functions, methods and classes, and how many arguments each has."""
+    nodes = _definitions(ast.parse(path.read_text(encoding="utf-8")))
+    found = [(MASKED.sub(MASK, ast.get_docstring(node) or ""), _arguments(node)) for node in nodes]
+    return [each for each in found if len(each[0]) >= LEAST]
+
+
+def _definitions(node: Any) -> Iterator[Definition]:
+    """What is defined below a statement; `ast.walk` would look into every expression, too."""
+    for child in node.body:
+        if isinstance(child, Definition):
+            yield child
+        if hasattr(child, "body"):
+            yield from _definitions(child)
+
+
+def _arguments(node: Definition) -> int | None:
+    if isinstance(node, ast.ClassDef):
+        return None
+    told = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+    return len(told) - (told[:1] in (["self"], ["cls"])) + len(node.args.kwonlyargs)
 
 
 def _singly(found: list[Found]) -> TextPart:
     """Each docstring with the number of its package."""
     labels = [list(PACKAGES).index(each.package) for each in found]
     return TextPart([(each.text,) for each in found], np.array(labels, dtype=np.int64))
+
+
+def _counted(found: list[Found]) -> TextPart:
+    """Each docstring of a function with the number of its arguments."""
+    counted = [(each.text, min(each.arguments, MANY)) for each in found if each.arguments is not None]
+    return TextPart([(text,) for text, _ in counted], np.array([n for _, n in counted], dtype=np.float64))
 
 
 def _in_pairs(found: list[Found]) -> TextPart:
