@@ -108,6 +108,7 @@ experiments:
   small: {dataset: digits, backbone: tiny, recipes: {backbone: quick, all: quick, heads: quick}}
 analyses:
   mode_connectivity: {grid: 3, line: 3, n_probe: 40, n_batchnorm: 40}
+  easy_and_hard: {n: 3}
 tables:
   table1: {experiments: [small]}
 figures:

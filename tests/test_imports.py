@@ -19,7 +19,7 @@ WINGS = {
     "batches": "study data",
     "models": "files study exits data batches",
     "training": "files study exits data batches models",
-    "analysis": "data batches models",
+    "analysis": "exits data batches models",
     "artefacts": "files study",
     "commands": "files study data models artefacts",
 }

@@ -42,7 +42,7 @@ def arguments(job: Job) -> list[str]:
         ],
         "guarantee": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
         "compare": ["--answers", *read.get("answers", [])],
-        "analyse": [*data, "--weights", *read.get("models", [])],
+        "analyse": [*data, "--runs", *read.get("runs", [])],
         "table": ["--inputs", *read.get("rows", []), "--comparisons", *read.get("comparisons", [])],
         "figure": ["--inputs", *read.get("rows", [])],
         "card": ["--folder", "results", "--data", "data", "--checkout", str(ROOT)],

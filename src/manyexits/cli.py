@@ -293,30 +293,29 @@ def compare(chosen: argparse.Namespace) -> None:
 
 def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
-    from manyexits.batches.views import blanks
+    from manyexits.analysis import _runs
     from manyexits.data import prepared
     from manyexits.files import atomic, made, provenance, rows
-    from manyexits.models import build, device, network
     from manyexits.study import components
 
-    used = device.choose(chosen.device)
-    print(device.line(used, "fp32", 1), file=sys.stderr)
     settings, manifest = chosen.settings, chosen.data / "manifest.json"
-    if len(chosen.weights) != len(settings["runs"]):
-        raise ValueError(f"--weights: the settings name {len(settings['runs'])} runs, not {len(chosen.weights)}")
-    data = prepared.read(chosen.data, chosen.workers, settings["network"])
-    models, inputs = [], {"manifest": manifest}
-    expected = made.each(settings, "models", chosen.weights)
-    for run, weights, digest in zip(settings["runs"], chosen.weights, expected, strict=True):
-        model = build.network(settings["network"], blanks(data), seed=0)
-        by = network.load_weights(weights, model)
-        made.by_settings(weights, by, digest)
-        made.of(weights, by, manifest=manifest)
-        models.append((run["regime"], run["seed"], model.to(used).eval()))
-        inputs[f"{run['regime']}/s{run['seed']}"] = weights
     module = components.module("analysis", settings["analysis"])
+    what = getattr(module, "READS", "models")
+    if len(chosen.runs) != len(settings["runs"]):
+        raise ValueError(f"--runs: the settings name {len(settings['runs'])} runs, not {len(chosen.runs)}")
+    data = prepared.read(chosen.data, chosen.workers, settings["network"])
+    read = _runs.READ[what](settings["network"], data, chosen.device)
+    runs, inputs = [], {"manifest": manifest}
+    expected = made.each(settings, what, chosen.runs)
+    for run, file, digest in zip(settings["runs"], chosen.runs, expected, strict=True):
+        found, by = read(file)
+        made.by_settings(file, by, digest)
+        if what == "models":
+            made.of(file, by, manifest=manifest)
+        runs.append((run["regime"], run["seed"], found))
+        inputs[f"{run['regime']}/s{run['seed']}"] = file
     by = made.by(settings, **inputs)
-    found = module.analyse(models, data, **settings["options"])
+    found = module.analyse(runs, data, **settings["options"])
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     columns = ("experiment", "variant", *module.COLUMNS)
     rows.write(chosen.output, [identity | row for row in found], columns, by.settings)
@@ -359,7 +358,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
     guarantee: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
-    analyse: [SETTINGS, path("data"), path("weights", nargs="+"), DEVICE, WORKERS, OUTPUT],
+    analyse: [SETTINGS, path("data"), path("runs", nargs="+"), DEVICE, WORKERS, OUTPUT],
     table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, OUTPUT],
     figure: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
     card: [

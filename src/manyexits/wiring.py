@@ -118,6 +118,10 @@ class Wiring:
         """Files of everything that has this name."""
         return [file for kind in self.plan.runs.artefacts[name] for file in self.files(kind, name)]
 
+    def analyses_of(self, what: str) -> str:
+        """The analyses that read models or answers, as a constraint of a wildcard."""
+        return "|".join(name for name in self.plan.study.analyses if self.plan.runs.analysed(name) == what) or "(?!)"
+
     # -- the report ---------------------------------------------------------------------------------------------------
 
     def labels(self, checkout: Path, kind: str) -> Callable[[Any], dict[str, str]]:

@@ -1,6 +1,7 @@
 """Records leave a machine without weights and without its names, and everything rebuilds from them alone."""
 
 import getpass
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from manyexits.exits import answers
 from manyexits.exits.answers import Answers
 from manyexits.files import rows
 from manyexits.files.made import Made
+from manyexits.files.provenance import sha256
 from manyexits.study.job import RUN
 from manyexits.study.plan import load
 
@@ -177,3 +179,19 @@ def test_tables_figures_card_and_report_rebuild_from_committed_records_alone(tra
     report = Path("results/tiny-tables/report.html").read_text()
     assert "small: tiny with sdn on digits; n = 144 training, 36 validation and 60 test images" in report
     assert not re.search(r'(src|href)="https?:', report)  # nothing is fetched when it is opened
+
+
+def test_texts_of_samples_are_left_behind_and_the_record_tells_of_what_is_taken(trained, tmp_path):
+    rows_ = 'seed,sample,made_by\n1,"from me@there.org,\nsee /mnt/disk/me",ab\n'
+    place = Path("results/tiny/analyses/easy_and_hard/small/s1.csv")
+    place.parent.mkdir(parents=True)
+    place.write_text(rows_)
+    place.with_suffix(".json").write_text(json.dumps({"inputs_sha256": {}, "outputs_sha256": {"s1.csv": "0" * 64}}))
+    study = STUDY | {"analyses": {"easy_and_hard": {"n": 2}}, "output": "results/tiny"}
+    plan = load(study | {"tables": {"easy_and_hard": {"experiments": ["small"]}}, "figures": {}})
+    gather.gather(plan, tmp_path / "kept")
+    kept = tmp_path / "kept/analyses/easy_and_hard/small/s1.csv"
+    assert kept.read_text() == "seed,sample,made_by\n1,,ab\n"
+    told = json.loads(kept.with_suffix(".json").read_text())
+    assert told == {"inputs_sha256": {}, "outputs_sha256": {"s1.csv": sha256(kept)}}
+    assert place.read_text() == rows_

@@ -134,7 +134,7 @@ def trace() -> dict[str, Any]:
         told = {"analysis": "mode_connectivity", "identity": {"experiment": "e", "variant": ""}, "network": RESNET}
         told |= {"options": options, "runs": [{"regime": regime, "seed": 3} for regime in regimes]}
         models = [folder / regime / "model.safetensors" for regime in regimes]
-        run("analyse", "--settings", json.dumps(told), "--data", data, "--weights", *models,
+        run("analyse", "--settings", json.dumps(told), "--data", data, "--runs", *models,
             "--output", folder / "s3.csv")  # fmt: skip
         found["analyse mode_connectivity"] = hashlib.sha256(_values(folder / "s3.csv").encode()).hexdigest()
     return found

@@ -291,6 +291,7 @@ RIGHT = {
     "COLUMNS": [("x",), ("x", "y")],
     "TEXT": [("x",), ("x", "y")],
     "RELEASES": [("x",), ("x", "y")],
+    "LEFT_OUT": [("x",), ("x", "y")],
     "TASKS": [("classification",), ("regression", "classification")],
 }
 

@@ -12,9 +12,10 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from trained import written as trained
 
-from manyexits.analysis import mode_connectivity
+from manyexits.analysis import easy_and_hard, mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
+from manyexits.data.images import Images
 from manyexits.data.prepared import Prepared
 from manyexits.exits import calibrate, compare, criteria, evaluate, guarantee, predict, task
 from manyexits.exits.answers import Answers
@@ -119,9 +120,21 @@ def rows_of(job, plan):
     if job.stage == "compare":
         runs = tuple((run["regime"], run["seed"]) for run in told["runs"])
         return [identity | row for row in compared(asked_of(job, plan), runs)]
+    if told["analysis"] == "easy_and_hard":
+        found = evaluated(*asked_of(job, plan))[1]
+        answered = [(run["regime"], run["seed"], found) for run in told["runs"]]
+        return [identity | row for row in easy_and_hard.analyse(answered, data_of(job, plan), **told["options"])]
     network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
     models = [(run["regime"], run["seed"], network) for run in told["runs"]]
     return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
+
+
+def data_of(job, plan):
+    """A prepared dataset of small black images."""
+    labels = plan.runs.dataset(job.names["experiment"]).task
+    images = Images(np.zeros((N, 2, 2, 3), dtype=np.uint8), np.zeros(N, dtype=np.int64), np.arange(N))
+    manifest = {"settings": {"classes": None, "scores": None} | labels, "class_names": [*map(str, range(10))]}
+    return Prepared(manifest, images, images, images)
 
 
 def read_by(plan, kind, name, what="rows"):
@@ -147,9 +160,9 @@ def histories_of(jobs, plan, folder):
 
 def columns(kind, name):
     """Columns of those rows."""
-    analysed = ("experiment", "variant", *mode_connectivity.COLUMNS)
+    reads = components.module(kind, name).READS
     own = {"rows": rows.COLUMNS, "comparisons": rows.COMPARED, "guarantees": rows.GUARANTEED}
-    return own.get(components.module(kind, name).READS, analysed)
+    return own.get(reads) or ("experiment", "variant", *components.constant("analysis", reads, "COLUMNS", ()))
 
 
 def drawn(plan, kind, name, folder):
@@ -263,6 +276,7 @@ OPTIONS = {
     "training_cost": (),
     "schedule": ("protocol", "criterion"),
     "mode_connectivity": (),
+    "easy_and_hard": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
     "calibration": (),
@@ -294,7 +308,11 @@ def written(given):
         for name, backbone in (("one", "tiny"), ("two", "other"))
         if given[name]
     }
-    raw["analyses"] = {"mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]}}
+    raw["analyses"] = {
+        "mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]},
+        "easy_and_hard": {"n": 3},
+    }
+    raw["analyses"] |= given.get("analyses", {})
     for kind in DRAW:
         raw[kind] = {name: given[name] for name in components.names(kind) if given.get(name)}
     return raw
@@ -473,6 +491,18 @@ def check_calibration(made, told, plan):
     made.draw_without_rendering()
 
 
+def check_samples(made, told, plan):
+    experiments = [frames.label(identity) for identity in told["experiments"]]
+    titles = [title.rsplit(", ", 1)[0] for title in made.sections]
+    assert titles == [f"{name}, {kind}" for name in experiments for kind in ("easy", "hard")]
+    for cells in made.sections.values():
+        assert len(cells) == 3
+        assert len(cells.columns) > 4
+    assert "sample" not in made.data
+    assert "data:image" not in made.markdown() + made.latex("a", "b")
+    assert made.page().count('src="data:image/png') == 6 * len(experiments)
+
+
 def check_learned(made, told, plan):
     panels = [axis for axis in made.axes if axis.get_title()]
     assert len(panels) == len(list(lines_of(told, plan)))
@@ -498,6 +528,7 @@ CHECKS = {
     "training_cost": check_cost,
     "schedule": check_schedule,
     "mode_connectivity": check_connectivity,
+    "easy_and_hard": check_samples,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
     "calibration": check_calibration,
@@ -590,7 +621,8 @@ SAID = {
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by entropy": one(
         criteria=["entropy"]
     )
-    | {"protocols": ["geometric"], "comparisons": None, "exit_distribution": None, "schedule": None},
+    | {"protocols": ["geometric"]}
+    | dict.fromkeys(("comparisons", "exit_distribution", "schedule", "easy_and_hard")),
     "tables.table1.protocols: there is no 'shared'; valid names: ": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
@@ -621,6 +653,16 @@ SAID = {
     "figures.fig3.colours: there is no 'mixd'; valid names: mixed": {
         "fig3": ALL["fig3"] | {"colours": {"mixd": "#123456"}}
     },
+    "analyses.easy_and_hard.protocol: there is no 'shared'; valid names: paper": {
+        "protocols": ["paper"],
+        "easy_and_hard": ALL["easy_and_hard"],
+        "analyses": {"easy_and_hard": {"protocol": "shared"}},
+    },
+    "analyses.easy_and_hard.criterion: one is not evaluated under 'patience', but under confidence, entropy": {
+        "analyses": {"easy_and_hard": {"criterion": "patience"}},
+    },
+    "analyses.easy_and_hard: the protocol geometric is defined for confidence": one(criteria=["entropy", "confidence"])
+    | {"analyses": {"easy_and_hard": {"protocol": "geometric"}}},
     "figures.fig3.colours.mixed: ": {"fig3": ALL["fig3"] | {"colours": {"mixed": "blue"}}},
 }
 

@@ -1,4 +1,5 @@
-# Step 8: findings that need trained networks. One job compares all regimes of a seed, or one regime under two seeds.
+# Step 8: findings about trained networks, or about what they answered. One job compares all regimes of a seed, or one
+# regime under two seeds.
 
 
 rule analyse:
@@ -11,6 +12,8 @@ rule analyse:
         f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
     benchmark:
         f"{STUDY.output}/benchmarks/analyse/{{analysis}}/{{experiment}}/{{unit}}.tsv"
+    wildcard_constraints:
+        analysis=STUDY.analyses_of("models"),
     threads: STUDY.most("analyse", "threads")
     resources:
         gpu=1,
@@ -23,6 +26,34 @@ rule analyse:
     message:
         "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
     shell:
-        "manyexits analyse --settings {params.settings:q} --data {params.data:q} --weights {input.models:q}"
+        "manyexits analyse --settings {params.settings:q} --data {params.data:q} --runs {input.runs:q}"
         " --workers {threads:q} --device {resources.device:q}"
+        " --output {output.rows:q} 2> {log:q}"
+
+
+rule analyse_answers:
+    input:
+        unpack(STUDY.reads("analyse")),
+    output:
+        rows=f"{STUDY.analysis}.csv",
+        record=f"{STUDY.analysis}.json",
+    log:
+        f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
+    benchmark:
+        f"{STUDY.output}/benchmarks/analyse/{{analysis}}/{{experiment}}/{{unit}}.tsv"
+    wildcard_constraints:
+        analysis=STUDY.analyses_of("answers"),
+    group:
+        "numbers"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=STUDY.settings("analyse"),
+        data=STUDY.folder("manifest"),
+    message:
+        "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
+    shell:
+        "manyexits analyse --settings {params.settings:q} --data {params.data:q} --runs {input.runs:q}"
         " --output {output.rows:q} 2> {log:q}"

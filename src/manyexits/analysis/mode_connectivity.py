@@ -55,7 +55,7 @@ Rows = list[dict[str, Any]]
 
 
 def analyse(
-    models: Models,
+    runs: Models,
     data: Prepared,
     *,
     grid: Annotated[int, Field(ge=2, le=1000)] = 25,
@@ -68,7 +68,7 @@ def analyse(
     """Lines between all pairs of models and, where all three regimes are there, their plane.
 
     Args:
-        models: runs of one experiment.
+        runs: of one experiment, as regime, seed and network.
         data: prepared dataset.
         grid: points along each axis of the plane.
         line: points on a line, ends included.
@@ -77,19 +77,19 @@ def analyse(
         n_test: test images that accuracy is measured on; null: all.
         control: regime whose runs under two seeds are the control.
     """
-    surface = Surface([model for _, _, model in models], data, n_probe, n_batchnorm, n_test)
+    surface = Surface([model for _, _, model in runs], data, n_probe, n_batchnorm, n_test)
     rows: Rows = []
-    for first, second in itertools.combinations(range(len(models)), 2):
+    for first, second in itertools.combinations(range(len(runs)), 2):
         ends = {
-            "first": models[first][0],
-            "second": models[second][0],
-            "seed": models[first][1],
-            "second_seed": models[second][1],
+            "first": runs[first][0],
+            "second": runs[second][0],
+            "seed": runs[first][1],
+            "second_seed": runs[second][1],
         }
         rows += [ends | row for row in line_rows(surface, first, second, line)]
-    where = {regime: index for index, (regime, _, _) in enumerate(models)}
-    if len(where) == len(models) and set(PLANE) <= set(where):
-        rows += [{"seed": models[0][1]} | row for row in plane_rows(surface, [where[regime] for regime in PLANE], grid)]
+    where = {regime: index for index, (regime, _, _) in enumerate(runs)}
+    if len(where) == len(runs) and set(PLANE) <= set(where):
+        rows += [{"seed": runs[0][1]} | row for row in plane_rows(surface, [where[regime] for regime in PLANE], grid)]
     return rows
 
 

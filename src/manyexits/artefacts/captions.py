@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from manyexits.artefacts import frames
 from manyexits.files import reading
+from manyexits.files.rows import MEASURES
 from manyexits.study import components
 from manyexits.study.entries import METRICS
 from manyexits.study.plan import Plan
@@ -56,7 +56,7 @@ def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
         criteria += asked if asked != [None] else [plan.study.criterion(entry)]
         told = {"name": drawn, "backbone": entry.backbone, "dataset": entry.dataset, "method": entry.method}
         dataset = plan.study.datasets[entry.dataset]
-        told |= {"samples": SAMPLES[dataset.texts or 0], "measure": frames.MEASURES[METRICS[dataset.task_name]]}
+        told |= {"samples": SAMPLES[dataset.texts or 0], "measure": MEASURES[METRICS[dataset.task_name]]}
         n = _counts(Path(plan.study.data) / entry.dataset / "manifest.json")
         experiments.append(told | {"regimes": entry.regimes, "seeds": plan.runs.seeds(drawn), "n": n})
     return {

@@ -28,10 +28,6 @@ COMPARISONS = SimpleNamespace(READS="comparisons", OPTION="--comparisons")
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
-MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 100)"}
-"""Metric -> how people read it."""
-
-
 def read(
     module: Any,
     paths: list[Path],
@@ -114,12 +110,21 @@ def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.
 
 def _check_compared(frame: pd.DataFrame) -> None:
     """Refuse differences that are not told whole: every row has all columns but the variant."""
-    missing = frame.drop(columns=list(NAMES)).isna().any()
-    if missing.any():
-        raise ValueError(f"a row lacks its {missing.idxmax()}")
+    whole(frame, NAMES)
     limits = frame.loc[frame["budget"] != "max", "budget"]
     if wrong := list(limits[pd.to_numeric(limits, errors="coerce").isna()]):
         raise ValueError(f"{wrong[0]!r} is no budget")
+
+
+def whole(frame: pd.DataFrame, but: Sequence[str]) -> None:
+    """Refuse rows with an empty cell, in all columns but some.
+
+    Raises:
+        ValueError: names the column.
+    """
+    missing = frame.drop(columns=list(but)).isna().any()
+    if missing.any():
+        raise ValueError(f"a row lacks its {missing.idxmax()}")
 
 
 def budget(given: str) -> str:
@@ -152,8 +157,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def protocol(told: dict[str, Any], asked: str | None) -> str:
     """Of an artefact that shows one: what is asked for; else `shared`, or the first that the study has."""
-    known = told.get("protocols", ["shared"])
-    return asked or ("shared" if "shared" in known else str(known[0]))
+    return asked or rows.one_protocol(told.get("protocols", ["shared"]))
 
 
 def seeds(frame: pd.DataFrame) -> str:

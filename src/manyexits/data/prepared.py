@@ -34,6 +34,8 @@ class Prepared:
     train: Images | Texts
     validation: Images | Texts
     test: Images | Texts
+    folder: Path = Path()
+    """Where it lies."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -128,6 +130,7 @@ def read(folder: Path, workers: int = 0, network: dict[str, Any] | None = None) 
         of(*parts["train"], indices["train"]),
         of(*parts["train"], indices["validation"]),
         of(*parts["test"], np.arange(n.test)),
+        folder,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, Int64
-from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Encoding, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from manyexits.data.frame import Surroundings
 
@@ -124,6 +124,13 @@ def encode(
             ids.append(np.array(found.ids, dtype=np.int32))
             lengths.append(len(found.ids))
     return np.concatenate(ids), np.cumsum(lengths, dtype=np.int64).reshape(len(texts), k)
+
+
+def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """Ids as people read them: pieces joined to words, letters as the tokenizer left them."""
+    if tokenizer.decoder is None:  # as of vocabularies that are made here
+        tokenizer.decoder = decoders.WordPiece(CONTINUED)
+    return str(tokenizer.decode(ids, skip_special_tokens=False))
 
 
 def _encoded(tokenizer: Tokenizer, texts: list[str] | list[tuple[str, str]], special: bool) -> list[Encoding]:

@@ -103,4 +103,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON, keys in the order given."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """JSON as `write_json` writes it."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

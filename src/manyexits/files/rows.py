@@ -32,6 +32,8 @@ COLUMNS = (
 """budget: fraction of the backbone's cost, or `max`. exit: from 1; empty for the policy as a whole. threshold: filled
 only in points of a sweep. value: a fraction unless `unit` says otherwise. n: samples. cost: mean FLOPs of a sample."""
 
+MEASURES = {"accuracy": "accuracy (%)", "spearman": "Spearman correlation (× 100)"}
+"""Metric -> how people read it."""
 BINS = 15
 """Bins of the reliability diagram (Guo et al., 2017); each has three metrics, as `bin3_share`."""
 FOR_CONFIDENCE = ("geometric", "temperature")
@@ -41,6 +43,11 @@ FOR_CONFIDENCE = ("geometric", "temperature")
 def defined(protocol: str, criterion: str) -> bool:
     """Whether a protocol chooses thresholds of a criterion."""
     return protocol not in FOR_CONFIDENCE or criterion == "confidence"
+
+
+def one_protocol(protocols: Sequence[str]) -> str:
+    """The one whose thresholds are shown where one is: `shared`, or a study's first."""
+    return "shared" if "shared" in protocols else protocols[0]
 
 
 COMPARED = (

@@ -55,7 +55,11 @@ KINDS = {
     "backbones": Kind("models/backbones", "build", ("outputs",), further=("READS",)),
     "methods": Kind("models/methods", "build", ("outputs",), further=("TASKS", "TEACHES")),
     "analysis": Kind(
-        "analysis", "analyse", ("models", "data"), constants=("COLUMNS",), further=("TEXT", "TASKS", "PAIRS", "LEAST")
+        "analysis",
+        "analyse",
+        ("runs", "data"),
+        constants=("COLUMNS",),
+        further=("READS", "TEXT", "LEFT_OUT", "TASKS", "PAIRS", "LEAST"),
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
     "tables": Kind(
@@ -85,7 +89,7 @@ CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("OWN", "PAIRS", "TEACHES", "SCHEDULED"), _TRUTH),
     "SAMPLES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
-        ("COLUMNS", "TEXT", "RELEASES"),
+        ("COLUMNS", "TEXT", "LEFT_OUT", "RELEASES"),
         ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
     ),
     "TASKS": (f"a tuple of {' and '.join(TASKS)}", lambda value: _texts(value) and set(value) <= set(TASKS)),

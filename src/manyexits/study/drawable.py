@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from manyexits.files.rows import FOR_CONFIDENCE
+from manyexits.files.rows import FOR_CONFIDENCE, one_protocol
 from manyexits.study import components
 from manyexits.study.refusals import StudyError, known
 from manyexits.study.runs import Runs
@@ -25,8 +25,7 @@ def check(runs: Runs, kind: str, name: str) -> None:
         shown = own if asked == [None] else set(asked)
         _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
     if "protocol" in components.options(kind, runs.component(kind, name)).model_fields:
-        protocols = list(runs.study.protocols)
-        one = options.get("protocol") or ("shared" if "shared" in protocols else protocols[0])
+        one = options.get("protocol") or one_protocol(list(runs.study.protocols))
         for experiment in drawn:
             read_under = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
             _check_cells(f"{kind}.{name}", [one], {read_under})
@@ -77,6 +76,11 @@ def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> Non
     task = runs.dataset(experiment).task_name
     if task not in components.constant("analysis", analysis, "TASKS", [task]):
         raise StudyError(f"{key}: {analysis} is not defined for {task}; leave {experiment} out")
+    if runs.analysed(analysis) == "answers":
+        told = runs.analysis_options(analysis, experiment)
+        for key in ("criterion", "protocol"):
+            ASKED[key](runs, f"analyses.{analysis}.{key}", told[key], [experiment])
+        _check_cells(f"analyses.{analysis}", [told["protocol"]], {told["criterion"]})
     if not runs.units(analysis, experiment):
         least = components.constant("analysis", analysis, "LEAST", 1)
         raise StudyError(

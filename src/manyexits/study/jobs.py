@@ -337,20 +337,22 @@ class Jobs:
 
     def _analyse(self, analysis: str, experiment: str, unit: str) -> Draft:
         compared = self.runs.compared(analysis, experiment, unit)
-        trained = [self.job("train", experiment=experiment, regime=each, seed=seed) for each, seed in compared]
+        what = self.runs.analysed(analysis)
+        stage, written = {"models": ("train", 0), "answers": ("evaluate", 1)}[what]
+        read = [self.job(stage, experiment=experiment, regime=each, seed=seed) for each, seed in compared]
         reads = self._data(self.runs.experiment(experiment).dataset)
-        reads["models"] = [job.writes[0] for job in trained]
+        reads["runs"] = [job.writes[written] for job in read]
         settings = {
             "analysis": analysis,
             "identity": self.runs.identity(experiment),
             "network": self.network(experiment),
-            "options": self.study.analyses[analysis],
+            "options": self.runs.analysis_options(analysis, experiment),
             "runs": [{"regime": regime, "seed": seed} for regime, seed in compared],
-            "made_from": {"models": [job.whose for job in trained]},
+            "made_from": {what: [job.whose for job in read]},
             **_versions(analysis=[analysis]),
         }
         place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
-        recipes = tuple(recipe for job in trained for recipe in job.recipes)
+        recipes = tuple(recipe for job in read for recipe in job.recipes)
         return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")], recipes)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from manyexits.files.rows import one_protocol
 from manyexits.study import components
 from manyexits.study.components import shown
 from manyexits.study.config import Study
@@ -136,6 +137,21 @@ class Runs:
             regime = self.study.analyses[analysis]["control"]
             return [(regime, seed) for seed in self.seeds(experiment)]
         return [(regime, int(unit.removeprefix("s"))) for regime in self.experiment(experiment).regimes]
+
+    def analysed(self, analysis: str) -> str:
+        """What an analysis reads of every run: its `models`, or its `answers`."""
+        what = str(components.constant("analysis", analysis, "READS", "models"))
+        known(f"analyses.{analysis}: READS", what, ["models", "answers"])
+        return what
+
+    def analysis_options(self, analysis: str, experiment: str) -> dict[str, Any]:
+        """Options of an analysis. One of answers is told by which thresholds they left, where it does not say that."""
+        options = self.study.analyses[analysis]
+        if self.analysed(analysis) == "models":
+            return options
+        criterion = options.get("criterion") or self.study.criterion(self.experiment(experiment))
+        protocol = options.get("protocol") or one_protocol(self.study.protocols)
+        return options | {"criterion": criterion, "protocol": protocol}
 
     def units(self, analysis: str, experiment: str) -> list[str]:
         """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two.

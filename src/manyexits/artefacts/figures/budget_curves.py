@@ -14,6 +14,7 @@ from pydantic import Field
 
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures._style import WIDTH, Look, looks, others
+from manyexits.files.rows import MEASURES
 
 READS = "rows"
 METRICS = ("accuracy", "spearman", "backbone_cost")
@@ -72,7 +73,7 @@ def figure(
             panel(axis, rows, means, own, criterion or identity["criterion"], identity["metric"], plain)
         axis.set_title(f"{title}\n{note(drawn[0])}")
         if place % columns == 0 or not one_measure:
-            axis.set_ylabel(f"test {frames.MEASURES[members[0]['metric']]}")
+            axis.set_ylabel(f"test {MEASURES[members[0]['metric']]}")
         if place + columns >= len(groups):
             axis.set_xlabel("mean cost (% of the backbone's FLOPs)")
             axis.xaxis.set_tick_params(labelbottom=True)

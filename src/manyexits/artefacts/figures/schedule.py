@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames, schedules
 from manyexits.artefacts.figures._style import SURFACE, WIDTH
+from manyexits.files.rows import MEASURES
 
 READS = "rows"
 SCHEDULED = True
@@ -51,7 +52,7 @@ def figure(
         own = rows[(rows["criterion"] == (criterion or identity["criterion"])) & (rows["metric"] == identity["metric"])]
         panel(axis, own.astype({"budget": str}), identity, colours)
         axis.set_title(f"{schedules.label(identity)}\n{frames.seeds(rows)}, protocol {under}")
-        axis.set_ylabel(f"test {frames.MEASURES[identity['metric']]}")
+        axis.set_ylabel(f"test {MEASURES[identity['metric']]}")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside lower center", ncols=len(budgets), title="budget")
     return made

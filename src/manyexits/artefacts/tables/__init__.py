@@ -19,10 +19,15 @@ from manyexits.files import atomic
 from manyexits.files.made import each
 from manyexits.study import components
 
+SAMPLE = "sample"
+"""Column that only the page has, and committed records never: texts and pictures belong to their publishers."""
+PICTURE = re.compile(r"data:image/png;base64,[\w+/=]+")
+"""A picture that stands in a cell."""
 STYLE = (
     "<style>body { font: 13px/1.5 system-ui, sans-serif; margin: 1.5rem; } h2 { font-size: 1rem; }"
     " table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0;"
-    " border-bottom: 1px solid #ddd; white-space: nowrap; } ul { color: #444; }</style>"
+    " border-bottom: 1px solid #ddd; white-space: nowrap; } ul { color: #444; }"
+    " .sample { white-space: pre-line; min-width: 24rem; } img { min-width: 4rem; image-rendering: pixelated; }</style>"
 )
 
 
@@ -40,20 +45,22 @@ class Table:
         """All sections and notes; in all forms a cell between two ** is bold."""
         parts = [
             f"**{title}**\n\n{cells.to_markdown(index=False, disable_numparse=True)}"
-            for title, cells in self.sections.items()
+            for title, cells in self._written.items()
         ]
         return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]) + "\n"
 
     def latex(self, label: str, caption: str) -> str:
         """All sections and notes as one float."""
-        return _latex.latex(label, caption, self.sections, self.notes)
+        return _latex.latex(label, caption, self._written, self.notes)
+
+    @property
+    def _written(self) -> dict[str, pd.DataFrame]:
+        """The sections without samples."""
+        return {title: cells.drop(columns=SAMPLE, errors="ignore") for title, cells in self.sections.items()}
 
     def page(self) -> str:
         """All sections and notes as a page of its own, for the report."""
-        parts = [
-            f"<h2>{html.escape(title)}</h2>\n" + BOLD.sub(r"<b>\1</b>", cells.to_html(index=False, border=0))
-            for title, cells in self.sections.items()
-        ]
+        parts = [f"<h2>{html.escape(title)}</h2>\n" + _html(cells) for title, cells in self.sections.items()]
         notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in self.notes)
         return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
 
@@ -75,6 +82,16 @@ def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], 
     atomic.write_text(output.with_suffix(".tex"), made.latex(output.stem, _caption(module)))
     atomic.write_text(output.with_suffix(".html"), made.page())
     atomic.write_text(output.with_suffix(".csv"), made.data.to_csv(index=False))
+
+
+def _html(cells: pd.DataFrame) -> str:
+    """Cells of a section as HTML; a picture in a sample is shown."""
+    shown = cells.map(html.escape).rename(columns=html.escape)
+    if SAMPLE in shown:
+        pictured = shown[SAMPLE].str.replace(PICTURE, r'<img src="\g<0>" alt="">', regex=True)
+        shown[SAMPLE] = "<div class=sample>" + pictured + "</div>"
+    with pd.option_context("display.max_colwidth", None):  # else long ones are cut
+        return BOLD.sub(r"<b>\1</b>", shown.to_html(index=False, border=0, escape=False))
 
 
 def _caption(module: Any) -> str:

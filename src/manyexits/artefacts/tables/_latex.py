@@ -15,6 +15,7 @@ SPECIAL = {each: f"\\{each}" for each in "&%$#_{}"} | {
     "–": "--",
     "×": r"$\times$",
     "√": r"$\surd$",
+    "→": r"$\to$",
 }
 """Letters that LaTeX reads otherwise, or that its fonts lack."""
 NUMBER = re.compile(r"[+-]?[\d,]+(?:\.\d+)?")

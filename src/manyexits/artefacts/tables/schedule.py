@@ -7,6 +7,7 @@ import pandas as pd
 
 from manyexits.artefacts import budgets, frames, schedules
 from manyexits.artefacts.tables import Table, percent
+from manyexits.files.rows import MEASURES
 
 READS = "rows"
 COMPARED = "best"
@@ -41,7 +42,7 @@ def table(
     )
     data = budgets.with_published(cells)
     data["best"] = budgets.superior(data, told["comparisons"]) if best and "comparisons" in told else False
-    measure = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
+    measure = " or ".join(dict.fromkeys(MEASURES[identity["metric"]] for identity in told["experiments"]))
     named = " or ".join(dict.fromkeys(data["criterion"]))
     sections = {
         f"{measure[0].upper()}{measure[1:]}, protocol {under}, criterion {named}": with_shares(

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from manyexits.artefacts import budgets, frames
+from manyexits.artefacts import budgets
 from manyexits.artefacts.frames import label
 from manyexits.artefacts.tables import Table
-from manyexits.files.rows import defined
+from manyexits.files.rows import MEASURES, defined
 
 READS = "rows"
 COMPARED = "best"
@@ -61,7 +61,7 @@ def table(
         raise ValueError(f"{', '.join(protocols)} is defined for no criterion of the experiments; name other protocols")
     data = budgets.with_published(pd.DataFrame(lines))
     data["best"] = budgets.superior(data, told["comparisons"]) if best and "comparisons" in told else False
-    shown = " or ".join(dict.fromkeys(frames.MEASURES[identity["metric"]] for identity in told["experiments"]))
+    shown = " or ".join(dict.fromkeys(MEASURES[identity["metric"]] for identity in told["experiments"]))
     shown, sections = shown[0].upper() + shown[1:], {}
     for protocol in protocols:
         of = data[data["protocol"] == protocol]
