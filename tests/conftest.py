@@ -148,6 +148,23 @@ def prepared(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def prepared_texts(tmp_path_factory):
+    """A prepared dataset of 72 texts of one to eight letters in three classes, each with a letter of its own."""
+    from manyexits.data import prepare
+    from manyexits.data.raw import Raw, TextPart
+
+    def texts(seed: int, n: int) -> TextPart:
+        generator, labels = np.random.default_rng(seed), np.arange(n, dtype=np.int64) % 3
+        words = [generator.choice([*"abcdefgh", "xyz"[label]], generator.integers(1, 9)) for label in labels]
+        return TextPart([(" ".join(each),) for each in words], labels)
+
+    folder = tmp_path_factory.mktemp("texts")
+    told = {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42, "vocabulary": 64}
+    prepare.write(Raw(texts(0, 60), texts(1, 12), ["a", "b", "c"], "made", "none"), told, folder)
+    return folder
+
+
 RECIPE = {
     "optimizer": "adamw",
     "lr": 0.01,
@@ -183,6 +200,19 @@ NETWORK = {
     "method": {"kind": "sdn", "depth": 0},
     "placement": {"after": [1]},
 }
+
+
+READER = {
+    "family": "bert",
+    "n_blocks": 2,
+    "width": 16,
+    "heads": 2,
+    "inner": 24,
+    "vocabulary": 64,
+    "length": 10,
+    "positions": 10,
+}
+"""A backbone of those texts."""
 
 
 NOBODY = Made(settings="0" * 16, inputs={})

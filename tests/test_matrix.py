@@ -17,7 +17,7 @@ from manyexits.batches.state import State, some
 from manyexits.batches.views import Blanks, blank_images, blank_texts, blanks
 from manyexits.data import prepare
 from manyexits.data import prepared as dataset
-from manyexits.data.raw import Raw, RawPart, TextPart
+from manyexits.data.raw import Raw, RawPart
 from manyexits.exits import criteria, task
 from manyexits.exits.policies import Policy, exit_index
 from manyexits.models import build
@@ -166,7 +166,7 @@ def test_weights_survive_a_round_trip(method, family, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, prepared_texts):
     """Prepared datasets of 60 images of 16 px: one of three classes, one of scores; and of texts of three classes."""
 
     def part(seed: int, n: int, scores: bool) -> RawPart:
@@ -182,16 +182,7 @@ def made(tmp_path_factory):
         scores = name == "regression"
         raw = Raw(part(0, 60, scores), part(1, 12, scores), [] if scores else ["a", "b", "c"], "made", "none")
         prepare.write(raw, {"dataset": "made", "validation": 0.2, "split_seed": 42, **told}, folders[name])
-
-    def texts(seed: int, n: int) -> TextPart:
-        generator, labels = np.random.default_rng(seed), np.arange(n, dtype=np.int64) % 3
-        words = [generator.choice([*"abcdefgh", "xyz"[label]], generator.integers(1, 9)) for label in labels]
-        return TextPart([(" ".join(each),) for each in words], labels)
-
-    folders["texts"] = tmp_path_factory.mktemp("texts")
-    told = {"dataset": "made", "classes": 3, "validation": 0.2, "split_seed": 42, "vocabulary": 64}
-    prepare.write(Raw(texts(0, 60), texts(1, 12), ["a", "b", "c"], "made", "none"), told, folders["texts"])
-    return folders
+    return folders | {"texts": prepared_texts}
 
 
 def data_of(made, family: str) -> Path:

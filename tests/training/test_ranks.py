@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import NETWORK, ROOT, settings_of, told_phases
+from conftest import NETWORK, READER, ROOT, settings_of, told_phases
 from torch import nn
 
 from manyexits.batches.views import Views, blanks
@@ -83,7 +83,7 @@ def fit(settings: dict, data: Path, folder: Path, dropout: float = 0.5) -> nn.Mo
     """A training whose heads may drop out, in as many ranks as there are."""
     from accelerate import Accelerator
 
-    read = dataset.read(data)
+    read = dataset.read(data, network=settings["network"])
     model = build.network(settings["network"], blanks(read), seed=1)
     model.heads["1"] = nn.Sequential(nn.Dropout(dropout), model.heads["1"])
     accelerator = Accelerator(cpu=True)
@@ -117,6 +117,20 @@ def check_a_weight_network_learns_from_all_ranks(rank: int, folder: Path) -> Non
         torch.save(model.state_dict(), folder / "taught.pt")
 
 
+def of_texts(devices: int) -> dict:
+    """A training on texts of several lengths."""
+    steps = {"batch": 8, "per_device_batch": 4, "crop_padding": 0}  # slices of four, so that dropout is the same
+    settings = settings_of("backbone", "all", devices=devices, epochs=2, optimizer="sgd", lr=0.1, **steps)
+    settings["network"]["backbone"] = READER
+    return settings
+
+
+def check_texts_are_learned_from_by_all_ranks(rank: int, folder: Path) -> None:
+    model = fit(of_texts(2), folder / "texts", folder / "of_texts", dropout=0.0)
+    if rank == 0:
+        torch.save(model.state_dict(), folder / "texts.pt")
+
+
 def check_a_loss_that_is_no_number_in_one_rank_stops_all(rank: int, folder: Path) -> None:
     from accelerate import Accelerator
 
@@ -134,10 +148,11 @@ CHECKS = {name: check for name, check in list(globals().items()) if name.startsw
 
 
 @pytest.fixture(scope="module")
-def checked(prepared, tmp_path_factory) -> Path:
+def checked(prepared, prepared_texts, tmp_path_factory) -> Path:
     """A folder in which each rank has left what went wrong in each check."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "prepared").symlink_to(prepared)
+    (folder / "texts").symlink_to(prepared_texts)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, folder]
     done = subprocess.run(
         command,
@@ -177,6 +192,15 @@ def test_a_weight_network_learns_as_in_one_process(checked, prepared, tmp_path):
     for name, value in one.items():
         assert (value - two[name]).abs().max() < 1e-4, name
     assert any((value - two[name]).abs().max() > 1e-3 for name, value in other.items())
+
+
+def test_texts_are_learned_from_as_in_one_process(checked, prepared_texts, tmp_path):
+    two = torch.load(checked / "texts.pt", weights_only=True)
+    one = fit(of_texts(1), prepared_texts, tmp_path / "one", dropout=0.0).state_dict()
+    moved = build.network(of_texts(1)["network"], blanks(dataset.read(prepared_texts)), seed=1).state_dict()
+    for name, value in one.items():
+        assert (value - two[name]).abs().max() < 1e-5, name
+    assert max((one[name] - value).abs().max() for name, value in moved.items() if name in one) > 1e-2
 
 
 def main(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """One split of a prepared dataset of texts: token ids, cut and padded when they are asked for."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +60,11 @@ class Texts:
     def lengths(self) -> Int64[np.ndarray, " m"]:
         """Tokens of every sample of the split once it is cut, special ones counted."""
         return np.minimum(self.tokens.lengths[self.indices].sum(1) + self._special, self.most)
+
+    def by_length(self) -> tuple["Texts", Int64[np.ndarray, " m"]]:
+        """The same split from its shortest text to its longest, and the positions that these have here."""
+        order = np.argsort(self.lengths, kind="stable")
+        return replace(self, indices=self.indices[order]), order
 
     @property
     def _special(self) -> int:

@@ -1,5 +1,6 @@
 """Loss, gain and outputs of every exit on a split, with evaluation transforms."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -35,7 +36,9 @@ def measure(
     asked, exits = task.of(views.data.task), tuple(range(1, model.n_exits + 1))
     loss = torch.zeros(model.n_exits, dtype=torch.float64, device=views.device)
     gain = torch.zeros_like(loss)
-    collected = []
+    collected, order = [], None
+    if isinstance(split, Texts):  # so that little is padded; it changes no outputs beyond rounding
+        split, order = split.by_length()
     for part in views.whole(split, rank, ranks):
         assert part.inputs is not None
         found, _ = model.fold(model.features(part.inputs, exits), exits, answered)
@@ -44,4 +47,7 @@ def measure(
         gain += asked.gain(asked.answers(outputs), part.targets).sum(0)
         if collect:
             collected.append(outputs.cpu())
-    return loss, gain, torch.cat(collected) if collect else None
+    if not collect:
+        return loss, gain, None
+    outputs = torch.cat(collected)
+    return loss, gain, outputs if order is None else outputs[np.argsort(order)]
