@@ -12,7 +12,7 @@ import pytest
 from manyexits.data import hub, images, prepare
 from manyexits.data import prepared as dataset
 from manyexits.data.hub import Hub
-from manyexits.data.readers import imagenet
+from manyexits.data.readers import imagenet, newsgroups, stsb
 
 ABSENT = ValueError("Pictures is missing: looked for /there/pictures; get it from example.org")
 
@@ -203,3 +203,69 @@ def test_damaged_photographs_of_the_hub_are_refused_or_left_out(copy, tmp_path, 
     (skipped,) = manifest["skipped"]
     assert skipped.endswith("train.arrow/image/1")
     assert manifest["n"]["train"] + manifest["n"]["validation"] == 11
+
+
+# -- columns of text --------------------------------------------------------------------------------------------------
+
+
+def write_columns(folder: Path, splits: dict[str, dict[str, list]]) -> str:
+    """Parquet files of plain columns in the hub's layout."""
+    import datasets
+
+    (folder / "data").mkdir(parents=True)
+    for split, columns in splits.items():
+        datasets.Dataset.from_dict(columns).to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    return str(folder)
+
+
+MESSAGES = {"text": ["one", "", "three"] * 20, "label": [0, 1, 2] * 20}
+SENTENCES = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.5, 5.0]}
+
+
+def test_messages_of_the_hub_are_without_headers_footers_and_quotes(offline, tmp_path):
+    folder = write_columns(tmp_path / "hub", {"train": MESSAGES, "test": MESSAGES})
+    raw = newsgroups.load(tmp_path, True, remove=["quotes", "headers", "footers"], hub_id=folder)
+    assert raw.train.texts == [(text,) for text in MESSAGES["text"]]
+    assert raw.test.labels.tolist() == MESSAGES["label"]
+    assert raw.source == f"hub: {folder}"
+    assert "40 messages are empty" in raw.remarks[1]
+    with pytest.raises(ValueError, match=r"the hub's copy lacks headers, footers, quotes, for which set remove"):
+        newsgroups.load(tmp_path, True, remove=["quotes"], hub_id=folder)
+
+
+def test_pairs_of_the_hub_have_their_own_validation_part(offline, tmp_path):
+    other = SENTENCES | {"sentence1": ["e", "f"]}
+    folder = write_columns(tmp_path / "hub", {"train": SENTENCES, "validation": other, "test": SENTENCES})
+    raw = stsb.load(tmp_path, True, hub_id=folder)
+    assert raw.train.texts == [("a", "c"), ("b", "d"), ("e", "c"), ("f", "d")]
+    assert raw.validation == 2
+    assert raw.test.labels.tolist() == [1.5, 5.0]
+
+
+UNFIT = {
+    "has the columns text, not text, label": {"text": ["a"]},
+    "has other than a text in some row of its column text": {"text": ["a", None], "label": [0, 1]},
+    "has other than a class in some row of its column label": {"text": ["a"], "label": ["b"]},
+    "other than a class in some row of its column label": {"text": ["a"], "label": [1.5]},
+    "could not be read either": None,
+}
+
+
+@pytest.mark.parametrize("said", UNFIT)
+def test_other_messages_of_the_hub_are_refused(offline, tmp_path, said):
+    folder = str(tmp_path / "hub")
+    if UNFIT[said] is not None:
+        write_columns(tmp_path / "hub", {"train": UNFIT[said], "test": UNFIT[said]})
+    with pytest.raises(ValueError, match=said) as caught:
+        newsgroups.load(tmp_path, True, remove=["quotes", "headers", "footers"], hub_id=folder)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("score", [None, "1.5", [1.0]])
+def test_other_scores_of_the_hub_are_refused(offline, tmp_path, score):
+    rows = SENTENCES | {"score": [score] * 2}
+    folder = write_columns(tmp_path / "hub", {"train": rows, "validation": rows, "test": rows})
+    with pytest.raises(
+        ValueError, match="other than a score in some row of its column score; name another one as hub_id"
+    ):
+        stsb.load(tmp_path, True, hub_id=folder)

@@ -17,15 +17,18 @@ from manyexits.data.images import shard, stored
 from manyexits.data.photographs import UNREADABLE, opened
 from manyexits.data.raw import Raw, RawPart
 
+HOLDS: dict[str, type | tuple[type, ...]] = {"text": str, "class": int, "score": (int, float)}
+"""What a column holds -> Python's types of it."""
+
 
 def columns_of(
-    identifier: str, columns: tuple[str, ...], splits: tuple[str, ...], missing: ValueError
+    identifier: str, columns: dict[str, str], splits: tuple[str, ...], missing: ValueError
 ) -> list[tuple[list[Any], ...]]:
     """Columns of a dataset of the hub, for each of some of its splits.
 
     Args:
         identifier: the hub's id.
-        columns: their names.
+        columns: their names, and what each holds: `text`, `class` or `score`.
         splits: names of the splits.
         missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
 
@@ -36,6 +39,9 @@ def columns_of(
     for split in found:
         if not set(columns) <= set(split.column_names):
             raise _unfit(identifier, f"has the columns {', '.join(split.column_names)}, not {', '.join(columns)}")
+        for column, what in columns.items():
+            if not all(isinstance(value, HOLDS[what]) for value in split[column]):
+                raise _unfit(identifier, f"has other than a {what} in some row of its column {column}")
     return [tuple(list(split[column]) for column in columns) for split in found]
 
 

@@ -135,7 +135,7 @@ def load(
         source = f"hub: {hub_id}"
         parts = tuple(
             TextPart([(text,) for text in texts], np.asarray(labels, dtype=np.int64))
-            for texts, labels in columns_of(hub_id, ("text", "label"), ("train", "test"), absent)
+            for texts, labels in columns_of(hub_id, {"text": "text", "label": "class"}, ("train", "test"), absent)
         )
     else:
         listed = Groups(found)

@@ -105,7 +105,8 @@ def load(
     if found is None and not hub:
         raise absent
     if found is None:
-        columns, splits = ("sentence1", "sentence2", "score"), ("train", "validation", "test")
+        columns = {"sentence1": "text", "sentence2": "text", "score": "score"}
+        splits = ("train", "validation", "test")
         train, validation, test = (
             TextPart(list(zip(first, second, strict=True)), np.array(scores, dtype=np.float64))
             for first, second, scores in columns_of(hub_id, columns, splits, absent)
