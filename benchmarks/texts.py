@@ -3,9 +3,9 @@
     MANYEXITS_DATA_ROOT=... python benchmarks/texts.py
 
 960 of the publisher's training messages (of its archive below the data root), whole, cut to 512 tokens; a BERT of four
-layers, 64 wide, with an exit behind each, phase `all`, batch 16. The same batches, once padded to their longest text and
-once to 512 tokens: what they cost, and how far apart their losses are. Then phase `heads`: an epoch on features that
-were kept, against one of phase `all`. One process, one thread, in turns; the median of the rounds counts.
+layers, 64 wide, with an exit behind each, phase `all`, batch 16. The same batches, once padded to their longest text
+and once to 512 tokens: what they cost, and how far apart their losses are. Then phase `heads`: an epoch on features
+that were kept, against one of phase `all`. One process, one thread, in turns; the median of the rounds counts.
 """
 
 import os
