@@ -25,9 +25,8 @@ def opened(told: dict[str, Any], file: str, what: str, root: Path, hub: bool) ->
     Raises:
         ValueError: when it is missing, or the archive damaged; one that the block raises names the archive's file.
     """
-    folder = {told["folder"]: told["folder"]} if told["folder"] else {}
-    places = folder | dict.fromkeys(_installed(told["package"]), told["package"]) or {"": ""}
-    for name, of in places.items():  # where it lies -> what a person calls it
+    places = _places(told)
+    for name, of in places.items():
         holder = place(root, name)
         if holder.is_file():
             with _unpacked(holder, file) as path:
@@ -40,6 +39,17 @@ def opened(told: dict[str, Any], file: str, what: str, root: Path, hub: bool) ->
     if not (hub and told["hub"]):
         raise absent
     yield _from_hub(told["hub"], file, absent), f"hub: {told['hub']}/{file}"
+
+
+def looked_for(told: dict[str, Any], file: str, root: Path) -> tuple[str, ...]:
+    """Where a file of an entry would lie, from the data root on: archives that are there, else the file itself."""
+    return tuple(name if place(root, name).is_file() else str(Path(name, file)) for name in _places(told))
+
+
+def _places(told: dict[str, Any]) -> dict[str, str]:
+    """Folder or archive of an entry, from the data root on -> what a person calls it."""
+    folder = {told["folder"]: told["folder"]} if told["folder"] else {}
+    return folder | dict.fromkeys(_installed(told["package"]), told["package"]) or {"": ""}
 
 
 def _installed(package: str | None) -> list[str]:

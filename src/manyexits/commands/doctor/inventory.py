@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.commands.doctor import DATA, Finding, Gpu, Report, Target, environment, networks
-from manyexits.data import prepare
+from manyexits.data import checkpoints, prepare
 from manyexits.data.archives import locate
 from manyexits.files import reading
 from manyexits.study import components
+from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import Job
 from manyexits.study.plan import Plan, data_root, read
 from manyexits.study.recorded import made_with
@@ -26,7 +27,7 @@ MODEL = 10**8
 CHECKPOINTS = 8
 """Times the outputs: two generations of the weights, the best ones so far, and two moments of the optimiser."""
 ESTIMATE = (
-    f"prepared images take pixels² x 3 bytes each, a training's outputs {MODEL / 1e9:g} GB, and"
+    f"prepared images take pixels² x 3 bytes each, texts 4 bytes a token, a training's outputs {MODEL / 1e9:g} GB, and"
     f" {MODEL * CHECKPOINTS / 1e9:g} GB more while it runs"
 )
 
@@ -108,7 +109,7 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
     job, folder = plan.job("prepare", dataset=name), Path(plan.study.data) / name
     if _made_with(Path(job.record), job.settings):
         return Supply(Finding("ok", name, f"prepared in {folder}"))
-    samples = (entry.classes or 1) * sum(options["per_class"]) if "per_class" in options else module.SAMPLES or 0
+    samples = _samples(entry, module.SAMPLES or 0)
     if entry.texts:
         size = 4 * samples * int(components.constant("readers", entry.source, "TOKENS", TOKENS))
     else:
@@ -117,10 +118,18 @@ def dataset(plan: Plan, name: str, root: Path) -> Supply:
     places = module.places(options["path"]) if "path" in options else module.places()
     if not places:
         return Supply(Finding("ok", name, f"from {module.HOME}"), size)
-    hub = options.get("hub_id") if plan.study.hub and "per_class" not in options else None
+    whole = getattr(module, "fetched", lambda **_: True)(**options)  # of some options the hub's copy knows nothing
+    hub = options.get("hub_id") if plan.study.hub and whole else None
     source = f"{module.HOME}, {module.SIZE}"
     look = partial(prepare.look, job.settings)
     return Supply(_supplied(name, root, places, source, f"{hub}, {module.SIZE}" if hub else None, look), size)
+
+
+def _samples(entry: DatasetEntry, whole: int) -> int:
+    """Of a dataset, or of the part of it that an entry asks for; null stands for all of a part."""
+    per_class, sample = entry.options.get("per_class"), entry.options.get("sample")
+    asked = [(entry.classes or 1) * n if n else n for n in per_class] if per_class else sample or [None]
+    return whole if None in asked else sum(asked)
 
 
 def weights(plan: Plan, name: str, root: Path) -> Supply:
@@ -131,7 +140,8 @@ def weights(plan: Plan, name: str, root: Path) -> Supply:
     if _made_with(Path(job.record), job.settings):
         return Supply(Finding("ok", name, f"prepared in {folder}"))
     hub = entry.hub if plan.study.hub else None
-    return Supply(_supplied(name, root, (entry.file,), entry.home, hub, None), MODEL)
+    places = checkpoints.looked_for(entry.model_dump(), entry.file, root)
+    return Supply(_supplied(name, root, places, entry.home, hub, None), MODEL)
 
 
 def _supplied(

@@ -6,8 +6,8 @@ from itertools import groupby
 from manyexits.commands.doctor import DATA, Finding, Report, Target
 
 COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
-MANY = 5
-"""Tables and figures that share a line where the same is to be said of them; fewer have a line each."""
+MANY = 3
+"""Findings that share a line where the same is to be said of them; fewer have a line each."""
 
 
 def show(report: Report) -> None:
@@ -21,7 +21,17 @@ def show(report: Report) -> None:
 def blocks(report: Report) -> dict[str, list[Finding]]:
     """All sections, the tables and figures as the last one."""
     drawn = {"Tables and figures": _together(report.targets)} if report.targets else {}
-    return report.sections | drawn
+    return {title: _alike(section) for title, section in report.sections.items()} | drawn
+
+
+def _alike(section: list[Finding]) -> list[Finding]:
+    """One line for neighbours of whom the same is said."""
+    found: list[Finding] = []
+    for (state, says), group in groupby(section, key=lambda finding: (finding.state, finding.says)):
+        alike = list(group)
+        names = ", ".join(each.what for each in alike)
+        found += [Finding(state, f"these {len(alike)}", f"{says}: {names}")] if len(alike) >= MANY else alike
+    return found
 
 
 def _together(targets: list[Target]) -> list[Finding]:

@@ -6,7 +6,7 @@ The publisher has no test part; its validation part is the test split (PAPER.md,
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -64,6 +64,11 @@ def look(found: Path, *, store: Store, per_class: list[int | None] | None = None
     return Collection(members, train, test, list(CLASSES.values()), store)
 
 
+def fetched(per_class: list[int | None] | None = None, **_: Any) -> bool:
+    """Whether the hub's copy is what these options ask for."""
+    return not per_class
+
+
 def load(
     root: Path,
     hub: bool,
@@ -96,7 +101,7 @@ def load(
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
     keep = partial(collect, licence=LICENCE, pixels=pixels, damaged=damaged, workers=workers)
-    if found is None and hub and per_class:
+    if found is None and hub and not fetched(per_class=per_class):
         raise ValueError(f"{absent}; the hub's copy has no photographs by name, which per_class stands on")
     if found is None and hub:
         copy = Hub(hub_id, "image", "label", ("train", "validation"), absent, hub_form)

@@ -5,8 +5,9 @@ Messages are Latin-1, as they were sent. The paper does not say whether it keeps
 [O], since what it reports is what BERT reaches with them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -98,6 +99,15 @@ def look(found: Path) -> Groups:
     return Groups(found)
 
 
+def fetched(remove: Sequence[str] | None = None, **_: Any) -> bool:
+    """Whether the hub's copy is what these options ask for."""
+    return _removed(remove) == [*REMOVED]
+
+
+def _removed(remove: Sequence[str] | None) -> list[str]:
+    return [each for each in REMOVED if each in (remove or [])]
+
+
 def load(
     root: Path,
     hub: bool,
@@ -123,12 +133,12 @@ def load(
     Raises:
         ValueError: when it is missing, incomplete or damaged, or the hub's copy is not what `remove` asks for.
     """
-    removed: list[str] = [each for each in REMOVED if each in (remove or [])]
+    removed = _removed(remove)
     found = locate(root, places(path))
     absent = missing(TITLE, root, places(path), HOME)
     if found is None and not hub:
         raise absent
-    if found is None and removed != [*REMOVED]:
+    if found is None and not fetched(remove=remove):
         lacking = ", ".join(REMOVED)
         raise ValueError(f"{absent}; the hub's copy lacks {lacking}, for which set remove: [{lacking}]")
     if found is None:
