@@ -13,6 +13,7 @@ from matplotlib.figure import SubFigure
 
 from manyexits.artefacts import figures
 from manyexits.artefacts.figures import _style, budget_curves, calibration, exit_distribution, fig3
+from manyexits.artefacts.figures._style import grid
 from manyexits.files import rows
 
 IDENTITY = {"experiment": "small", "variant": "", "dataset": "made", "backbone": "tiny", "method": "sdn"}
@@ -388,3 +389,13 @@ def test_reliability_errors_and_failure_prediction_are_those_of_the_rows(tmp_pat
         marked = [line.get_ydata().tolist() for line in errors.get_lines() if line.get_marker() == "o"]
         assert marked == [pytest.approx([10, 20]), pytest.approx([5, 15])]
         assert failures.get_lines()[0].get_ydata().tolist() == pytest.approx([80, 90])
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_panels_stand_in_few_lines_and_leave_few_places_empty(most):
+    for panels in range(1, 30):
+        lines, columns = grid(panels, most)
+        assert columns <= most
+        assert lines == -(-panels // most)
+        assert lines * columns - panels < min(lines, most)
+    assert grid(4, 3) == (2, 2)

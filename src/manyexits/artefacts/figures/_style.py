@@ -91,6 +91,12 @@ def style() -> Iterator[None]:
         yield
 
 
+def grid(panels: int, most: int) -> tuple[int, int]:
+    """Lines and columns of so many panels: as few lines as at `most` side by side, no more columns than these need."""
+    lines = -(-panels // most)
+    return lines, -(-panels // lines)
+
+
 def place(figure: mpl.figure.Figure) -> None:
     """Place a figure's panels for good: once, and not anew for each of its files."""
     if engine := figure.get_layout_engine():

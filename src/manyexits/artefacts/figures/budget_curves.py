@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from pydantic import Field
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import WIDTH, Look, looks, others
+from manyexits.artefacts.figures._style import WIDTH, Look, grid, looks, others
 from manyexits.files.rows import MEASURES
 
 READS = "rows"
@@ -50,8 +50,7 @@ def figure(
     for identity in experiments:
         groups[identity["experiment"] if overlay else frames.label(identity)].append(identity)
     strokes = _strokes(experiments) if overlay else {}
-    columns = min(COLUMNS, len(groups))
-    lines = -(-len(groups) // columns)
+    lines, columns = grid(len(groups), COLUMNS)
     one_measure = len({identity["metric"] for identity in experiments}) == 1
     made, axes = pyplot.subplots(
         lines,

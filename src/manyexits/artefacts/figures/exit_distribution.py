@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames
-from manyexits.artefacts.figures._style import SURFACE, WIDTH
+from manyexits.artefacts.figures._style import SURFACE, WIDTH, grid
 
 READS = "rows"
 METRICS = ("accuracy", "spearman", "exit_share", "exit_accuracy", "oracle_accuracy", "overthinking")
@@ -51,8 +51,7 @@ def figure(
         for regime in frames.regimes(rows, told["regimes"])
     ]
     budgets = frame.loc[frame["budget"] != "", "budget"].nunique()
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
+    lines, columns = grid(len(panels), COLUMNS)
     made, axes = pyplot.subplots(
         lines, columns, figsize=(WIDTH, lines * (budgets * ROW + 0.75) + 0.3), squeeze=False, layout="constrained"
     )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames, schedules
-from manyexits.artefacts.figures._style import SURFACE, WIDTH
+from manyexits.artefacts.figures._style import SURFACE, WIDTH, grid
 from manyexits.files.rows import MEASURES
 
 READS = "rows"
@@ -40,8 +40,7 @@ def figure(
     budgets = schedules.budgets(map(str, cells["budget"]))
     shades = colormaps[SURFACE](np.linspace(0, 0.9, len(budgets)))
     colours = dict(zip(budgets, map(tuple, shades), strict=True))
-    columns = min(COLUMNS, len(told["experiments"]))
-    lines = -(-len(told["experiments"]) // columns)
+    lines, columns = grid(len(told["experiments"]), COLUMNS)
     made, axes = pyplot.subplots(
         lines, columns, figsize=(WIDTH * (columns + 1) / 3, 2.3 * lines + 0.4), squeeze=False, layout="constrained"
     )

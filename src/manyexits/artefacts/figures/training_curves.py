@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures._exits import ExitColours
-from manyexits.artefacts.figures._style import WIDTH
+from manyexits.artefacts.figures._style import WIDTH, grid
 
 READS = "history"
 COLUMNS = 3
@@ -34,8 +34,7 @@ def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epoch
         for regime in frames.regimes(rows, told["regimes"])
     ]
     colours = ExitColours(frame["exit"])
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
+    lines, columns = grid(len(panels), COLUMNS)
     made, axes = pyplot.subplots(
         lines, columns, figsize=(WIDTH, 1.9 * lines + 0.5), squeeze=False, sharey=True, layout="constrained"
     )
