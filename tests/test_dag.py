@@ -220,6 +220,12 @@ def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):
     assert (found["pretrain"]["gpu"], found["analyse"]["gpu"]) == (4, 1)
 
 
+def test_an_analysis_of_answers_asks_for_no_gpu(clone):
+    found = resources(clone, "results/tables/easy_and_hard.csv")["analyse_answers"]
+    assert not {"gpu", "gpu_model"} & set(found)
+    assert (found["mem_mb"], found["runtime"]) == (4000, 30)
+
+
 def test_a_study_that_changed_under_a_running_workflow_is_refused(raw, monkeypatch):
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv(GUARD, "")

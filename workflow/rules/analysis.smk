@@ -31,29 +31,14 @@ rule analyse:
         " --output {output.rows:q} 2> {log:q}"
 
 
-rule analyse_answers:
-    input:
-        unpack(STUDY.reads("analyse")),
-    output:
-        rows=f"{STUDY.analysis}.csv",
-        record=f"{STUDY.analysis}.json",
-    log:
-        f"{STUDY.output}/logs/analyse/{{analysis}}/{{experiment}}/{{unit}}.log",
-    benchmark:
-        f"{STUDY.output}/benchmarks/analyse/{{analysis}}/{{experiment}}/{{unit}}.tsv"
+# needs no network, and so neither GPU nor much memory
+use rule analyse as analyse_answers with:
     wildcard_constraints:
         analysis=STUDY.analyses_of("answers"),
     group:
         "numbers"
     threads: 1
     resources:
+        device=STUDY.device,
         mem_mb=4000,
         runtime=30,
-    params:
-        settings=STUDY.settings("analyse"),
-        data=STUDY.folder("manifest"),
-    message:
-        "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
-    shell:
-        "manyexits analyse --settings {params.settings:q} --data {params.data:q} --runs {input.runs:q}"
-        " --output {output.rows:q} 2> {log:q}"
