@@ -5,13 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from conftest import NOBODY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manyexits.analysis import easy_and_hard
+from manyexits.analysis import _runs, easy_and_hard
 from manyexits.analysis.easy_and_hard import analyse, mean_exits, ranked
 from manyexits.data import prepared as dataset
-from manyexits.exits.answers import Answers
+from manyexits.exits.answers import Answers, write
 
 UNDER = {"protocol": "shared", "criterion": "confidence"}
 NAMES = ["low", "mid", "high"]
@@ -108,3 +109,16 @@ def test_no_sample_is_easy_and_hard_and_no_easy_one_leaves_later(size, n, random
 )
 def test_answers_as_people_read_them(data, manifest, answer, expected):
     assert easy_and_hard.named(dataclasses.replace(data, manifest=manifest), answer) == expected
+
+
+def test_answers_are_read_where_they_are_of_the_prepared_test_split(data, tmp_path):
+    labels = data.test.labels.copy()
+    read = _runs.READ["answers"]({}, data, "auto")
+    write(tmp_path / "own", answers({"max": [1] * 60}, labels), NOBODY)
+    found, by = read(tmp_path / "own")
+    assert found.label.tolist() == labels.tolist()
+    assert by == NOBODY
+    labels[3] = (labels[3] + 1) % 3
+    write(tmp_path / "other", answers({"max": [1] * 60}, labels), NOBODY)
+    with pytest.raises(ValueError, match="has other labels than the prepared test split; evaluate the run again"):
+        read(tmp_path / "other")
