@@ -79,3 +79,18 @@ def test_epochs_of_later_phases_stand_behind_those_before(tmp_path):
     assert lines[0].get_ydata().tolist() == pytest.approx([1.2, 2.2])
     (begin,) = [line for line in axis.get_lines() if line.get_color() == "#999999"]
     assert list(begin.get_xdata()) == [2, 2]
+
+
+def test_panels_of_one_measure_have_equal_scales_and_no_others(tmp_path):
+    runs = [RUN | {"experiment": name} for name in ("a", "b", "c")]
+    files = [file for run in runs for file in written(tmp_path / run["experiment"], MIXED)]
+    found = histories.read(files, runs, [None] * len(files))
+    found.loc[found["experiment"] == "b", "score"] *= 3
+    measures = {"a": "accuracy", "b": "accuracy", "c": "spearman"}
+    drawn = [{"experiment": name, "variant": "", "metric": metric} for name, metric in measures.items()]
+    made = training_curves.figure(found, {"experiments": drawn, "regimes": ["mixed"]})
+    first, second, third = [axis for axis in made.axes if axis.get_title()]
+    assert first.get_ylim() == second.get_ylim()
+    assert third.get_ylim()[1] < first.get_ylim()[1] / 100
+    labels = [axis.get_ylabel() for axis in (first, second, third)]
+    assert labels == ["validation accuracy (%)", "", "negative squared error"]

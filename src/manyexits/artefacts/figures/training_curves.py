@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from manyexits.artefacts import frames
 from manyexits.artefacts.figures._exits import ExitColours
@@ -16,12 +17,13 @@ COLUMNS = 3
 """Panels side by side."""
 AGAINST = {"epochs": ("epoch", 1), "flops": ("training FLOPs (P)", 1e15)}
 """What is spent -> how people read it, and its unit."""
-SCORES = {"accuracy": "validation accuracy (%)", "spearman": "negative squared error × 100"}
-"""Metric of tables -> what trainings measure."""
+SCORES = {"accuracy": ("validation accuracy (%)", 100), "spearman": ("negative squared error", 1)}
+"""Metric of tables -> what trainings measure, and by what it is multiplied."""
 
 
 def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epochs", "flops"] = "epochs") -> Figure:
-    """One panel per experiment and regime, a line for each exit and seed; a vertical line where a phase begins.
+    """One panel per experiment and regime, a line for each exit and seed; a vertical line where a phase begins. Panels
+    of one measure have equal scales.
 
     Args:
         frame: histories.
@@ -36,16 +38,23 @@ def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epoch
     colours = ExitColours(frame["exit"])
     lines, columns = grid(len(panels), COLUMNS)
     made, axes = pyplot.subplots(
-        lines, columns, figsize=(WIDTH, 1.9 * lines + 0.5), squeeze=False, sharey=True, layout="constrained"
+        lines, columns, figsize=(WIDTH, 1.9 * lines + 0.5), squeeze=False, layout="constrained"
     )
     label, unit = AGAINST[against]
-    for place, (identity, regime, rows) in enumerate(panels):
-        axis = axes.flat[place]
-        panel(axis, spent(rows, against) / unit, rows, colours)
+    measures = [identity["metric"] for identity, _, _ in panels]
+    for axis, (identity, regime, rows) in zip(axes.flat, panels, strict=False):
+        panel(axis, spent(rows, against) / unit, rows, colours, SCORES[identity["metric"]][1])
         axis.set_title(f"{frames.label(identity)}, {regime} ({frames.seeds(rows)})")
         axis.set_xlabel(label)
-        if place % columns == 0:
-            axis.set_ylabel(SCORES[identity["metric"]])
+        if against == "epochs":
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for measure in dict.fromkeys(measures):
+        equal([axis for axis, own in zip(axes.flat, measures, strict=False) if own == measure])
+    for place, (axis, measure) in enumerate(zip(axes.flat, measures, strict=False)):
+        if place % columns == 0 or measures[place - 1] != measure:
+            axis.set_ylabel(SCORES[measure][0])
+        else:
+            axis.tick_params(labelleft=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     colours.bar(made, axes)
@@ -61,11 +70,18 @@ def spent(rows: pd.DataFrame, against: str) -> pd.Series:
     return rows["epoch"] + before.loc[list(zip(rows["seed"], rows["place"], strict=True))].to_numpy()
 
 
-def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, colours: ExitColours) -> None:
+def equal(axes: list[Axes]) -> None:
+    """The same range of scores for all of them."""
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def panel(axis: Axes, across: pd.Series, rows: pd.DataFrame, colours: ExitColours, factor: int) -> None:
     """Scores of every exit under every seed, a line for each phase."""
     for _, own in rows.groupby(["seed", "place", "exit"], sort=False):
         colour = colours.of[own["exit"].iloc[0]]
-        axis.plot(across[own.index], 100 * own["score"], color=colour, linewidth=0.7)
+        axis.plot(across[own.index], factor * own["score"], color=colour, linewidth=0.7)
     first = rows["seed"] == rows["seed"].iloc[0]
     for place in sorted(rows["place"].unique())[1:]:
         axis.axvline(across[first & (rows["place"] < place)].max(), color="#999999", linewidth=0.8)
