@@ -4,8 +4,9 @@
 
 480 of the publisher's training messages (of its archive below the data root), whole, cut to 512 tokens; a BERT of four
 layers, 64 wide, with an exit behind each, phase `all`, batch 16. The same batches, once padded to their longest text
-and once to 512 tokens: what they cost, and how far apart their losses are. Then phase `heads`: an epoch on features
-that were kept, against one of phase `all`. One process, one thread, in turns; the median of the rounds counts.
+and once to 512 tokens: what they cost, and how far apart their losses are, for which dropout is drawn in another shape.
+Then phase `heads`: an epoch on features that were kept, against one of phase `all`. One process, one thread, in turns;
+the median of the rounds counts.
 """
 
 import os
@@ -86,6 +87,7 @@ def vars_of(texts: Any) -> dict[str, Any]:
 
 def run(phase: Phase, epoch: int) -> float:
     """Seconds of an epoch's steps."""
+    phase.sums.zero_()  # of the losses; a training does so when it has told of an epoch
     begin = time.perf_counter()
     for step, slices in enumerate(phase.feed.epoch(epoch)):
         phase.step(slices, epoch, step)

@@ -188,7 +188,7 @@ def test_seconds_and_commits_are_those_of_the_records(screen, records):
     assert f"{sum(spent.values()):,.0f}" == seconds  # a phase 1 that runs share counts once
     (commit, measured) = re.findall(r"trained at commit (\w{7}), Figure 3 measured at (\w{7})", text)[0]
     assert {told["commit"][:7] for told in found} == {commit}
-    analyses = [json.loads(file.read_text()) for file in (records / "analyses").rglob("*.json")]
+    analyses = [json.loads(file.read_text()) for file in (records / "analyses/mode_connectivity").rglob("*.json")]
     assert {told["commit"][:7] for told in analyses} == {measured}
 
 
@@ -208,7 +208,7 @@ def test_samples_seeds_and_epochs_are_those_of_the_records(screen, records, runs
 
 def test_every_barrier_is_that_of_the_analysis(screen, records):
     text = " ".join(screen.split())
-    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses").rglob("*.csv")])
+    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses/mode_connectivity").rglob("*.csv")])
     last = frame[(frame["metric"] == "barrier") & (frame["exit"] == frame["exit"].max())]
     said = re.findall(r"from ([\w-]+) to ([\w-]+) by (\d+\.\d+)(?: ± (\d+\.\d+))?", text)
     assert len(said) >= len(last["first"].unique()) + 1
@@ -222,7 +222,7 @@ def test_every_barrier_is_that_of_the_analysis(screen, records):
 
 def test_points_of_the_lines_and_photographs_are_those_of_the_records(screen, records):
     text = " ".join(screen.split())
-    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses").rglob("*.csv")])
+    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses/mode_connectivity").rglob("*.csv")])
     points = frame.loc[frame["part"] == "line", "t"].nunique()
     (probed,) = frame.loc[frame["metric"] == "barrier", "n"].unique()
     assert f"({points} points of each line, {probed:.0f} photographs)" in text

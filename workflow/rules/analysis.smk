@@ -35,8 +35,6 @@ rule analyse:
 use rule analyse as analyse_answers with:
     wildcard_constraints:
         analysis=STUDY.analyses_of("answers"),
-    group:
-        "numbers"
     threads: 1
     resources:
         device=STUDY.device,

@@ -52,9 +52,9 @@ def commit() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GiB; with torch loaded, also its threads, ranks and the GPU that each rank uses."""
+    """Processor, cores, memory in GiB, and the GPU that each rank uses; with torch loaded, also its threads and ranks."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1)}
+    found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1), "devices": []}
     torch = sys.modules.get("torch")
     if torch is not None:
         ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
