@@ -52,7 +52,7 @@ def commit() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GiB, and the GPU that each rank uses; with torch loaded, also its threads and ranks."""
+    """Processor, cores, memory in GiB, the GPU that each rank uses; with torch loaded, also its threads and ranks."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found: dict[str, Any] = {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory, 1), "devices": []}
     torch = sys.modules.get("torch")

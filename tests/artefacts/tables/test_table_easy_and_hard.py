@@ -8,7 +8,7 @@ from manyexits.artefacts.tables import easy_and_hard
 from manyexits.files import rows
 
 TOLD = {"experiments": [{"experiment": "small", "variant": ""}], "regimes": ["joint", "mixed"]}
-TEXT = "<b>one</b> & a very long text that no table of pandas would print whole, since it has many more letters"
+TEXT = "<b>one</b> & a very long text that no table of pandas would print whole, since it has many more letters\nand a second"
 
 
 def sample(kind, place, number, exits, seed=1, shown=TEXT, **more):
@@ -47,7 +47,7 @@ def test_one_line_a_sample_with_every_regime_and_its_answers(build):
 def test_samples_stand_on_the_page_alone_and_are_escaped(build):
     made = build(sample("easy", 1, 7, (1, 1)), sample("hard", 1, 3, (4, 4), shown="data:image/png;base64,aA+/="))
     assert "<div class=sample>&lt;b&gt;one&lt;/b&gt; &amp; a very long text" in made.page()
-    assert "more letters</div>" in made.page()
+    assert "more letters<br>and a second</div>" in made.page()
     assert '<img src="data:image/png;base64,aA+/=" alt="">' in made.page()
     for written in (made.markdown(), made.latex("a", "b"), made.data.to_csv()):
         assert "letters" not in written

@@ -27,7 +27,7 @@ STYLE = (
     "<style>body { font: 13px/1.5 system-ui, sans-serif; margin: 1.5rem; } h2 { font-size: 1rem; }"
     " table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0;"
     " border-bottom: 1px solid #ddd; white-space: nowrap; } ul { color: #444; }"
-    " .sample { white-space: pre-line; min-width: 24rem; } img { min-width: 4rem; image-rendering: pixelated; }</style>"
+    " .sample { white-space: normal; min-width: 24rem; } img { min-width: 4rem; image-rendering: pixelated; }</style>"
 )
 
 
@@ -89,7 +89,9 @@ def _html(cells: pd.DataFrame) -> str:
     shown = cells.map(html.escape).rename(columns=html.escape)
     if SAMPLE in shown:
         pictured = shown[SAMPLE].str.replace(PICTURE, r'<img src="\g<0>" alt="">', regex=True)
-        shown[SAMPLE] = "<div class=sample>" + pictured + "</div>"
+        shown[SAMPLE] = (
+            "<div class=sample>" + pictured.str.replace("\n", "<br>") + "</div>"
+        )  # pandas escapes the former
     with pd.option_context("display.max_colwidth", None):  # else long ones are cut
         return BOLD.sub(r"<b>\1</b>", shown.to_html(index=False, border=0, escape=False))
 
