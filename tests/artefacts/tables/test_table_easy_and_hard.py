@@ -8,7 +8,7 @@ from manyexits.artefacts.tables import easy_and_hard
 from manyexits.files import rows
 
 TOLD = {"experiments": [{"experiment": "small", "variant": ""}], "regimes": ["joint", "mixed"]}
-TEXT = "<b>one</b> & a very long text that no table of pandas would print whole, since it has many more letters\nand a second"
+TEXT = "<b>one</b> & a very long text that pandas would not print whole, since it has many more letters\nand a second"
 
 
 def sample(kind, place, number, exits, seed=1, shown=TEXT, **more):

@@ -89,9 +89,8 @@ def _html(cells: pd.DataFrame) -> str:
     shown = cells.map(html.escape).rename(columns=html.escape)
     if SAMPLE in shown:
         pictured = shown[SAMPLE].str.replace(PICTURE, r'<img src="\g<0>" alt="">', regex=True)
-        shown[SAMPLE] = (
-            "<div class=sample>" + pictured.str.replace("\n", "<br>") + "</div>"
-        )  # pandas escapes the former
+        lines = pictured.str.replace("\n", "<br>")  # pandas would show the former as two letters
+        shown[SAMPLE] = "<div class=sample>" + lines + "</div>"
     with pd.option_context("display.max_colwidth", None):  # else long ones are cut
         return BOLD.sub(r"<b>\1</b>", shown.to_html(index=False, border=0, escape=False))
 
