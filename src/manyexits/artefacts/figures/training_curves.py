@@ -38,13 +38,13 @@ def figure(frame: pd.DataFrame, told: dict[str, Any], *, against: Literal["epoch
     colours = ExitColours(frame["exit"])
     lines, columns = grid(len(panels), COLUMNS)
     made, axes = pyplot.subplots(
-        lines, columns, figsize=(WIDTH, 1.9 * lines + 0.5), squeeze=False, layout="constrained"
+        lines, columns, figsize=(WIDTH, 2.0 * lines + 0.5), squeeze=False, layout="constrained"
     )
     label, unit = AGAINST[against]
     measures = [identity["metric"] for identity, _, _ in panels]
     for axis, (identity, regime, rows) in zip(axes.flat, panels, strict=False):
         panel(axis, spent(rows, against) / unit, rows, colours, SCORES[identity["metric"]][1])
-        axis.set_title(f"{frames.label(identity)}, {regime} ({frames.seeds(rows)})")
+        axis.set_title(f"{frames.label(identity)}, {regime}\n{frames.seeds(rows)}")
         axis.set_xlabel(label)
         if against == "epochs":
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
