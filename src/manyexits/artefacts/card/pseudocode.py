@@ -20,6 +20,7 @@ PHASE(θ, learn, freeze, E, R)
             ℓ[k] ← loss of exit k on the batch, augmented as R says, for k in E
             one step of the optimiser on LOSS({ℓ[k] : k in E}), at the learning rate that R.schedule gives this step
         a[k] ← accuracy of exit k on the validation split, without augmentation, for k in E
+            (of a regression the negative mean squared error)
         if a[k] > best[k] for any k in E    (strictly: a tie is no improvement)
             best[k] ← a[k] for those k;  best_epoch ← epoch;  θ* ← θ
     return θ*    (at an early stop and at the limit alike)
