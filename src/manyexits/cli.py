@@ -175,6 +175,8 @@ def _count(chosen: argparse.Namespace) -> None:
     from manyexits.study.regimes import frozen
 
     data = prepared.read(chosen.data, network=chosen.settings["network"])
+    if data.remark:
+        print(data.remark, file=sys.stderr)
     samples = blanks(data)
     network = build.network(chosen.settings["network"], samples, seed=0)
     costs = cost.count_network(network, samples)

@@ -10,11 +10,13 @@ import subprocess
 import numpy as np
 import publishers
 import pytest
+from conftest import NETWORK, READER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import train_test_split
 
+from manyexits.batches.views import counted_for
 from manyexits.data import prepare, splits
 from manyexits.data import prepared as dataset
 from manyexits.data.raw import Raw, RawPart
@@ -260,6 +262,24 @@ def test_preparing_twice_gives_the_same_bytes(prepared, root, tmp_path):
 def test_a_network_for_other_labels_does_not_read_it(prepared, labels):
     assert dataset.read(prepared, network={"classes": 4}).classes == 4
     refuses(lambda: dataset.read(prepared, network=labels), f"{prepared} has labels of 4 classes, but the network")
+
+
+def test_texts_that_lose_their_end_are_counted(prepared_texts):
+    network = NETWORK | {"backbone": READER | {"length": 6}}
+    read = dataset.read(prepared_texts, network=network)
+    whole = dataset.read(prepared_texts)
+    splits = {"training": whole.train, "validation": whole.validation, "test": whole.test}
+    counts = {name: (split.lengths > 6).sum() for name, split in splits.items()}
+    assert all(counts.values())
+    told = ", ".join(f"{n} of {len(splits[name])} {name}" for name, n in counts.items())
+    assert read.remark == f"longer than 6 tokens, and cut to them: {told} texts"
+    assert counted_for(read)["cut"] == counts["validation"]
+    assert whole.remark is None
+    assert dataset.read(prepared_texts, network=NETWORK | {"backbone": READER}).remark is None
+
+
+def test_images_lose_nothing(prepared):
+    assert dataset.read(prepared).remark is None
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------

@@ -79,7 +79,8 @@ def counted_for(data: Prepared) -> dict[str, Any]:
     """What costs of a network on a dataset are of: an image of its shape, or a text of its validation split."""
     if isinstance(data.validation, Texts):
         mean = round(float(data.validation.lengths.mean()), 2)
-        return {"unit": "FLOPs per text, the mean over the validation split", "mean_tokens": mean}
+        unit = "FLOPs per text, the mean over the validation split"
+        return {"unit": unit, "mean_tokens": mean, "cut": data.validation.cut}
     return {"unit": "FLOPs per image", "image_shape": list(data.shape)}
 
 

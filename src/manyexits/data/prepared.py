@@ -38,6 +38,16 @@ class Prepared:
     """Where it lies."""
 
     @property
+    def remark(self) -> str | None:
+        """What somebody should know who reads it: how many texts lose their end."""
+        splits = {"training": self.train, "validation": self.validation, "test": self.test}
+        cut = {name: split.cut for name, split in splits.items() if isinstance(split, Texts) and split.cut}
+        if not isinstance(self.train, Texts) or not cut:
+            return None
+        told = ", ".join(f"{n:,} of {len(splits[name]):,} {name}" for name, n in cut.items())
+        return f"longer than {self.train.most} tokens, and cut to them: {told} texts"
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
         height, width, channels = self.manifest["shape"]

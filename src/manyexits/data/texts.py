@@ -61,6 +61,11 @@ class Texts:
         """Tokens of every sample of the split once it is cut, special ones counted."""
         return np.minimum(self.tokens.lengths[self.indices].sum(1) + self._special, self.most)
 
+    @property
+    def cut(self) -> int:
+        """How many samples of the split are longer than `most`, and so lose their end."""
+        return int((self.tokens.lengths[self.indices].sum(1) + self._special > self.most).sum())
+
     def by_length(self) -> tuple["Texts", Int64[np.ndarray, " m"]]:
         """The same split from its shortest text to its longest, and the positions that these have here."""
         order = np.argsort(self.lengths, kind="stable")

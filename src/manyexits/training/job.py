@@ -113,6 +113,8 @@ def _train(
 ) -> tuple[Progress, MultiExit]:
     start.check_data(job.data, job.prepared_by)
     data = prepared.read(job.data, job.workers // accelerator.num_processes, job.settings["network"])
+    if data.remark:
+        console.line(data.remark)
     samples = blanks(data)
     network = build.network(job.settings["network"], samples, job.settings["seed"])
     progress = Progress()

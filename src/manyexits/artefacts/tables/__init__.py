@@ -86,7 +86,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], 
 
 def _html(cells: pd.DataFrame) -> str:
     """Cells of a section as HTML; a picture in a sample is shown."""
-    shown = cells.map(html.escape).rename(columns=html.escape)
+    shown = cells.astype(str).map(html.escape).rename(columns=html.escape)
     if SAMPLE in shown:
         pictured = shown[SAMPLE].str.replace(PICTURE, r'<img src="\g<0>" alt="">', regex=True)
         lines = pictured.str.replace("\n", "<br>")  # pandas would show the former as two letters
