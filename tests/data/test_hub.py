@@ -218,7 +218,7 @@ def write_columns(folder: Path, splits: dict[str, dict[str, list]]) -> str:
     return str(folder)
 
 
-MESSAGES = {"text": ["one", "", "three"] * 20, "label": [0, 1, 2] * 20}
+MESSAGES = {"text": ["one", "", "three"] * 20, "label_text": [*newsgroups.GROUPS] * 3, "label": [19] * 60}
 SENTENCES = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "score": [1.5, 5.0]}
 
 
@@ -226,7 +226,7 @@ def test_messages_of_the_hub_are_without_headers_footers_and_quotes(offline, tmp
     folder = write_columns(tmp_path / "hub", {"train": MESSAGES, "test": MESSAGES})
     raw = newsgroups.load(tmp_path, True, remove=["quotes", "headers", "footers"], hub_id=folder)
     assert raw.train.texts == [(text,) for text in MESSAGES["text"]]
-    assert raw.test.labels.tolist() == MESSAGES["label"]
+    assert raw.test.labels.tolist() == [*range(20)] * 3
     assert raw.source == f"hub: {folder}"
     assert "40 messages are empty" in raw.remarks[1]
     with pytest.raises(ValueError, match=r"the hub's copy lacks headers, footers, quotes, for which set remove"):
@@ -243,10 +243,10 @@ def test_pairs_of_the_hub_have_their_own_validation_part(offline, tmp_path):
 
 
 UNFIT = {
-    "has the columns text, not text, label": {"text": ["a"]},
-    "has other than a text in some row of its column text": {"text": ["a", None], "label": [0, 1]},
-    "has other than a class in some row of its column label": {"text": ["a"], "label": ["b"]},
-    "other than a class in some row of its column label": {"text": ["a"], "label": [1.5]},
+    "has the columns text, label, not text, label_text": {"text": ["a"], "label": [1]},
+    "has other than a text in some row of its column text": {"text": ["a", None], "label_text": ["sci.med"] * 2},
+    "has other than a text in some row of its column label_text": {"text": ["a"], "label_text": [3]},
+    "has messages of 'sci.fi', which is none of the twenty groups": {"text": ["a"], "label_text": ["sci.fi"]},
     "could not be read either": None,
 }
 

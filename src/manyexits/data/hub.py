@@ -17,7 +17,7 @@ from manyexits.data.images import shard, stored
 from manyexits.data.photographs import UNREADABLE, opened
 from manyexits.data.raw import Raw, RawPart
 
-HOLDS: dict[str, type | tuple[type, ...]] = {"text": str, "class": int, "score": (int, float)}
+HOLDS: dict[str, type | tuple[type, ...]] = {"text": str, "score": (int, float)}
 """What a column holds -> Python's types of it."""
 
 
@@ -28,7 +28,7 @@ def columns_of(
 
     Args:
         identifier: the hub's id.
-        columns: their names, and what each holds: `text`, `class` or `score`.
+        columns: their names, and what each holds: `text` or `score`.
         splits: names of the splits.
         missing: the error to raise, extended by the hub's own words, when the hub does not deliver.
 

@@ -143,9 +143,10 @@ def load(
         raise ValueError(f"{absent}; the hub's copy lacks {lacking}, for which set remove: [{lacking}]")
     if found is None:
         source = f"hub: {hub_id}"
+        columns = {"text": "text", "label_text": "text"}  # the group's name; its number depends on who counted
         parts = tuple(
-            TextPart([(text,) for text in texts], np.asarray(labels, dtype=np.int64))
-            for texts, labels in columns_of(hub_id, {"text": "text", "label": "class"}, ("train", "test"), absent)
+            TextPart([(text,) for text in texts], np.array([_number(name, hub_id) for name in names], dtype=np.int64))
+            for texts, names in columns_of(hub_id, columns, ("train", "test"), absent)
         )
     else:
         listed = Groups(found)
@@ -159,6 +160,15 @@ def load(
     remarks = [f"of every message are kept: {', '.join(kept)}"]
     remarks += [f"{empty} messages are empty{what}; they stay, as empty texts"] if empty else []
     return Raw(train, test, list(GROUPS), source, LICENCE, remarks=remarks)
+
+
+def _number(name: str, hub_id: str) -> int:
+    """The class of a group by its name."""
+    if name not in GROUPS:
+        raise ValueError(
+            f"the hub's {hub_id} has messages of {name!a}, which is none of the twenty groups; name another"
+        )
+    return GROUPS.index(name)
 
 
 def _read(members: Members, part: Names, removed: list[str]) -> TextPart:
