@@ -13,7 +13,7 @@ READS = "easy_and_hard"
 def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
     """The first seed's samples by experiment, easiest and hardest first, with the mean exit and the answers of every
     regime; the data hold all seeds. The samples themselves stand in the report alone."""
-    frames.whole(frame, (*frames.NAMES, "sample"))
+    frames.whole(frame, (*frames.NAMES, SAMPLE))
     sections: dict[str, pd.DataFrame] = {}
     for identity, rows in zip(told["experiments"], frames.each(frame, told["experiments"]), strict=True):
         first = rows[rows["seed"] == rows["seed"].min()]
@@ -28,7 +28,7 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
         " the order is drawn",
         "id: number of the sample in the test split, from 0",
     ]
-    return Table(frame.drop(columns="sample"), sections, notes)
+    return Table(frame.drop(columns=SAMPLE), sections, notes)
 
 
 def _cells(rows: pd.DataFrame, order: list[str]) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def _cells(rows: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         if lacking := [regime for regime in regimes if regime not in by_regime]:
             raise ValueError(f"sample {line['id']} has no row of {lacking[0]}; let the workflow make the files again")
         line |= {regime: _left(by_regime[regime]) for regime in regimes}
-        lines.append(line | {SAMPLE: next((text for text in own["sample"] if not pd.isna(text)), "–")})
+        lines.append(line | {SAMPLE: next((text for text in own[SAMPLE] if not pd.isna(text)), "–")})
     return pd.DataFrame(lines, columns=None if lines else ["place", "id", "label", SAMPLE])
 
 
