@@ -109,6 +109,10 @@ experiments:
 analyses:
   mode_connectivity: {grid: 3, line: 3, n_probe: 40, n_batchnorm: 40}
   easy_and_hard: {n: 3}
+  gradient_dominance: {n_probe: 40, batch: 20}
+  numerical_rank: {}
+  mutual_information: {resamples: 100}
+  similarity: {}
 tables:
   table1: {experiments: [small]}
 figures:
@@ -217,6 +221,15 @@ READER = {
 
 NOBODY = Made(settings="0" * 16, inputs={})
 """What files say that no job has made."""
+
+
+def unseen(classes: int | None = 3):
+    """A dataset of classes, or scores, for an analysis that does not look at its samples."""
+    from manyexits.data.images import Images
+    from manyexits.data.prepared import Prepared
+
+    images = Images(np.zeros((1, 2, 2, 3), dtype=np.uint8), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    return Prepared({"settings": {"classes": classes}}, images, images, images)
 
 
 def settings_of(*phases: str, seed: int = 1, **recipe) -> dict:

@@ -40,7 +40,8 @@ def dry_run(clone: Path, *arguments: str) -> str:
 def test_the_command_of_the_paper_resolves(clone):
     jobs = stats(dry_run(clone, "--profile", "slurm", "results/figures/fig3.pdf"))
     counts = {"count_backbone": 1, "count_flops": 1}  # before the first training
-    assert jobs == counts | {"prepare": 1, "pretrain": 4, "train": 12, "analyse": 5, "figure": 1}
+    made = {"prepare": 1, "pretrain": 4, "train_with_snapshots": 12, "analyse": 5, "figure": 1}
+    assert jobs == counts | made
 
 
 CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
@@ -63,7 +64,9 @@ def everything(clone, plan, demo) -> dict[str, dict[str, int]]:
 def test_all_trains_every_experiment_once(everything, plan):
     jobs = everything["plan"]
     runs = [run for name in plan.runs.shown for run in plan.runs.of(name)]
-    assert jobs["train"] == jobs["evaluate"] == len(runs)
+    assert jobs["train"] + jobs["train_with_snapshots"] == jobs["evaluate"] == len(runs)
+    assert jobs["train_with_snapshots"] == 4 * 3 * 4  # experiments, regimes, seeds; variants keep none
+    assert jobs["represent"] == 7 * 3 * 4  # once for rank, information and similarity
     # twelve backbones on their datasets, and four lengths of phase 1; regimes, methods and placements share it
     assert jobs["pretrain"] == (12 + 4) * 4
     assert jobs["prepare"] == 7
@@ -196,7 +199,7 @@ def test_trainings_ask_for_the_gpus_minutes_and_memory_of_their_recipes(clone):
     found = resources(clone, "results/runs/cifar100-resnet34/mixed/s1/rows.csv")
     kept = ("gpu", "gpu_model", "runtime", "mem_mb")
     shown = {rule: {key: told[key] for key in kept if key in told} for rule, told in found.items()}
-    for rule in ("pretrain", "train"):
+    for rule in ("pretrain", "train_with_snapshots"):
         assert shown[rule] == {"gpu": 1, "gpu_model": "a100", "runtime": 720, "mem_mb": 16 * 1024}
     assert shown["calibrate"] == {"runtime": 30, "mem_mb": 4000}
     for rule in ("prepare", "count_flops", "calibrate", "evaluate"):
@@ -216,14 +219,21 @@ def test_a_recipe_with_four_devices_asks_for_four_a100(clone, tmp_path):
     experiments = {"cifar100-resnet34": {"recipes": {"ensemble": "ensemble-4"}}}
     overlay.write_text(yaml.safe_dump({"recipes": recipes, "experiments": experiments}))
     found = resources(clone, "results/figures/fig3.pdf", "--configfile", str(overlay))
-    assert (found["train"]["gpu"], found["train"]["gpu_model"]) == (4, "a100")
+    train = found["train_with_snapshots"]
+    assert (train["gpu"], train["gpu_model"]) == (4, "a100")
     assert (found["pretrain"]["gpu"], found["analyse"]["gpu"]) == (4, 1)
 
 
-def test_an_analysis_of_answers_asks_for_no_gpu(clone):
-    found = resources(clone, "results/tables/easy_and_hard.csv")["analyse_answers"]
+@pytest.mark.parametrize("name", ["easy_and_hard", "similarity"])
+def test_an_analysis_of_answers_or_representations_asks_for_no_gpu(clone, name):
+    found = resources(clone, f"results/tables/{name}.csv")["analyse_answers"]
     assert not {"gpu", "gpu_model"} & set(found)
-    assert (found["mem_mb"], found["runtime"]) == (4000, 30)
+    assert (found["mem_mb"], found["runtime"]) == (8000, 120)
+
+
+def test_activations_are_read_on_a_gpu(clone):
+    found = resources(clone, "results/tables/similarity.csv")["represent"]
+    assert (found["gpu"], found["gpu_model"]) == (1, "a100")
 
 
 def test_a_study_that_changed_under_a_running_workflow_is_refused(raw, monkeypatch):

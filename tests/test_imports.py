@@ -21,7 +21,7 @@ WINGS = {
     "training": "files study exits data batches models",
     "analysis": "exits data batches models",
     "artefacts": "files study",
-    "commands": "files study data models artefacts",
+    "commands": "files study exits data models artefacts",
 }
 """Wing -> other wings that it may import."""
 DOORS = {"cli.py", "wiring.py", "__init__.py", "__main__.py"}

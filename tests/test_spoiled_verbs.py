@@ -27,8 +27,12 @@ STUDY = yaml.safe_load(SMALL) | {
     "tracker": "none",
     # few images and little to compute, so that what is not refused is soon over
     "datasets": {"digits": {"source": "digits", "classes": 10, "pixels": 8, "test": 0.85}},
-    "analyses": {"mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8, "n_test": 8}},
-    "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons", "guarantees")},
+    "analyses": {
+        "mode_connectivity": {"grid": 2, "line": 2, "n_probe": 8, "n_batchnorm": 8, "n_test": 8},
+        "similarity": {},
+    },
+    "representations": {"n": 40, "n_similarity": 10, "components": 4},
+    "tables": {name: {"experiments": ["small"]} for name in ("table1", "comparisons", "guarantees", "similarity")},
 }
 JOBS = {
     "count_backbone": {"dataset": "digits", "backbone": "tiny"},
@@ -36,6 +40,7 @@ JOBS = {
     "pretrain": {"dataset": "digits", "backbone": "tiny", "recipe": "quick", "seed": 1},
     "train": {"experiment": "small", "regime": "mixed", "seed": 1},
     "predict": {"experiment": "small", "regime": "joint", "seed": 1},
+    "represent": {"experiment": "small", "regime": "joint", "seed": 1},
     "calibrate": {"experiment": "small", "regime": "joint", "seed": 1},
     "evaluate": {"experiment": "small", "regime": "joint", "seed": 1},
     "guarantee": {"experiment": "small", "regime": "joint", "seed": 1},

@@ -36,6 +36,7 @@ def arguments(job: Job) -> list[str]:
         "pretrain": [*data, "--tracker", "none", "--checkpoints", "checkpoints"],
         "train": [*data, "--tracker", "none", "--checkpoints", "checkpoints", *start],
         "predict": [*data, "--weights", read.get("model")],
+        "represent": [*data, "--weights", read.get("model")],
         "calibrate": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
         "evaluate": [
             *(word for name in ("predictions", "thresholds", "costs") for word in (f"--{name}", read.get(name)))

@@ -22,11 +22,10 @@ from manyexits.commands.arguments import (
     Argument,
     path,
 )
+from manyexits.commands.numbers import calibrate, compare, evaluate, guarantee
 from manyexits.commands.verbs import doctor, gather, report, schema, settings, unlock
 from manyexits.files.printable import printable
 
-ANSWERS = "answers.safetensors"
-"""What `evaluate` writes beside its rows and their record."""
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 """sysexits' "temporary failure": the state is saved, start again to go on."""
@@ -127,24 +126,13 @@ def _training(chosen: argparse.Namespace, backbone: Path | None) -> int:
 
 def predict(chosen: argparse.Namespace) -> None:
     """answers and certainty of every exit on the validation and test splits"""
-    from manyexits.batches.views import Views, blanks
-    from manyexits.data import prepared
     from manyexits.exits import predict, task
-    from manyexits.files import made
-    from manyexits.models import build, device, measure, network
+    from manyexits.models import measure
 
-    used = device.choose(chosen.device)
-    print(device.line(used, "fp32", 1), file=sys.stderr)
-    settings, manifest = chosen.settings, chosen.data / "manifest.json"
-    asked = task.of(settings["network"])
-    data = prepared.read(chosen.data, chosen.workers, settings["network"])
-    model = build.network(settings["network"], blanks(data), seed=0)
-    by = network.load_weights(chosen.weights, model)
-    made.check(chosen.weights, by, settings, "model")
-    made.of(chosen.weights, by, manifest=manifest)
-    model.to(used).eval()
-    views, by_split, found = Views(data, used), {}, {}
-    for name, split in (("validation", data.validation), ("test", data.test)):
+    asked = task.of(chosen.settings["network"])
+    model, views, by = _trained(chosen)
+    by_split, found = {}, {}
+    for name, split in (("validation", views.data.validation), ("test", views.data.test)):
         _, _, outputs = measure.measure(model, views, split, collect=True)
         assert outputs is not None
         found[name] = outputs.numpy()
@@ -154,7 +142,39 @@ def predict(chosen: argparse.Namespace) -> None:
             print(f"{lost} of {len(split)} {name} samples have {what}", file=sys.stderr)
     if asked.name == "classification":
         predict.add_temperatures(by_split, found)
-    predict.write(chosen.output, by_split, made.by(settings, manifest=manifest, model=chosen.weights))
+    predict.write(chosen.output, by_split, by)
+
+
+def represent(chosen: argparse.Namespace) -> None:
+    """what analyses read of a trained network's activations on the test split"""
+    from manyexits.exits import representations
+    from manyexits.models import activations
+
+    model, views, by = _trained(chosen)
+    kept = activations.Kept(**chosen.settings["kept"])
+    found = activations.represent(model, views, kept)
+    for layer in found.layers.values():
+        if layer.fault:
+            print(f"block {layer.block}, {layer.view}: {layer.fault}", file=sys.stderr)
+    representations.write(chosen.output, found, by)
+
+
+def _trained(chosen: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """A trained network in evaluation mode, the views of its dataset, and what a file that is made of both says."""
+    from manyexits.batches.views import Views, blanks
+    from manyexits.data import prepared
+    from manyexits.files import made
+    from manyexits.models import build, device, network
+
+    used = device.choose(chosen.device)
+    print(device.line(used, "fp32", 1), file=sys.stderr)
+    settings, manifest = chosen.settings, chosen.data / "manifest.json"
+    data = prepared.read(chosen.data, chosen.workers, settings["network"])
+    model = build.network(settings["network"], blanks(data), seed=0)
+    by = network.load_weights(chosen.weights, model)
+    made.check(chosen.weights, by, settings, "model")
+    made.of(chosen.weights, by, manifest=manifest)
+    return model.to(used).eval(), Views(data, used), made.by(settings, manifest=manifest, model=chosen.weights)
 
 
 def count_backbone(chosen: argparse.Namespace) -> None:
@@ -196,101 +216,6 @@ def _count(chosen: argparse.Namespace) -> None:
         "made": made.by(chosen.settings, manifest=chosen.data / "manifest.json").model_dump(),
     }
     atomic.write_json(chosen.output, content)
-
-
-def calibrate(chosen: argparse.Namespace) -> None:
-    """thresholds for every protocol, criterion and budget"""
-    from manyexits.exits import calibrate, costs, criteria, predict, task
-    from manyexits.files import atomic, made, rows
-
-    settings, counted = chosen.settings, costs.read(chosen.costs)
-    asked, of_exits = task.of(settings["task"]), counted.of_exits
-    scans = {name: criteria.named(name, asked, len(of_exits)) for name in settings["criteria"]}
-    by_split, by = predict.read(chosen.predictions, scans, asked, len(of_exits), settings["protocols"])
-    made.check(chosen.predictions, by, settings, "predictions")
-    made.check(chosen.costs, counted.made, settings, "costs")
-    made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
-    cells = []
-    for protocol in settings["protocols"]:
-        for own in (own for name, own in scans.items() if rows.defined(protocol, name)):
-            validation, test = (
-                [predict.scored(by_split[split], scan, asked) for scan in calibrate.read_under(protocol, own)]
-                for split in predict.SPLITS
-            )
-            fitted = by_split[predict.FITTED]["temperature"].tolist() if protocol == "temperature" else None
-            limits = (settings["budgets"], validation, test, of_exits, counted.backbone)
-            cells += calibrate.choose(protocol, own, *limits, fitted)
-    inputs = {"predictions": chosen.predictions, "costs": chosen.costs}
-    content = {"criteria": settings["criteria"], "cells": cells, "made": made.by(settings, **inputs).model_dump()}
-    atomic.write_json(chosen.output, content)
-
-
-def evaluate(chosen: argparse.Namespace) -> None:
-    """tidy rows of one run, and beside them what every test sample was answered"""
-    from manyexits.exits import answers, costs, criteria, evaluate, predict, task, thresholds
-    from manyexits.files import atomic, made, provenance, rows
-
-    settings, counted = chosen.settings, costs.read(chosen.costs)
-    asked, of_exits = task.of(settings["task"]), counted.of_exits
-    chosen_cells = thresholds.read(chosen.thresholds, len(of_exits))
-    made.check(chosen.thresholds, chosen_cells.made, settings, "thresholds")
-    made.of(chosen.thresholds, chosen_cells.made, predictions=chosen.predictions, costs=chosen.costs)
-    scans = {name: criteria.named(name, asked, len(of_exits)) for name in chosen_cells.criteria}
-    cells = thresholds.told(chosen_cells)
-    by_split, _ = predict.read(chosen.predictions, scans, asked, len(of_exits), [cell["protocol"] for cell in cells])
-    validation, test = (by_split[name] for name in predict.SPLITS)
-    left_at = evaluate.leaving(cells, asked, scans, test)
-    found = evaluate.evaluate(cells, asked, scans, validation, test, left_at, of_exits, counted.backbone)
-    by = made.by(settings, predictions=chosen.predictions, thresholds=chosen.thresholds)
-    rows.write(chosen.output, [settings["identity"] | row for row in found], rows.COLUMNS, by.settings)
-    beside = chosen.output.with_name(ANSWERS)
-    answers.write(beside, answers.Answers(test["label"], test["answer"], left_at), by)
-    about = provenance.record(settings, by.inputs, chosen.output, beside)
-    atomic.write_json(chosen.output.with_suffix(".json"), about)
-
-
-def guarantee(chosen: argparse.Namespace) -> None:
-    """thresholds with a statistical guarantee, and what they come to on the test split"""
-    from manyexits.exits import costs, criteria, guarantee, predict, task
-    from manyexits.files import atomic, made, provenance, rows
-
-    settings, counted = chosen.settings, costs.read(chosen.costs)
-    asked, of_exits = task.of(settings["task"]), counted.of_exits
-    scan, *_ = criteria.named(settings["criterion"], asked, len(of_exits))
-    by_split, by = predict.read(chosen.predictions, {scan.name: [scan]}, asked, len(of_exits))
-    made.check(chosen.predictions, by, settings, "predictions")
-    made.check(chosen.costs, counted.made, settings, "costs")
-    made.same(chosen.predictions, by, chosen.costs, counted.made, "manifest")
-    tolerated, delta = settings["tolerated"], settings["delta"]
-    found = guarantee.guarantee(asked, scan, by_split["validation"], by_split["test"], of_exits, tolerated, delta)
-    by_both = made.by(settings, predictions=chosen.predictions, costs=chosen.costs)
-    common = settings["identity"] | {"backbone_cost": counted.backbone}
-    rows.write(chosen.output, [common | row for row in found], rows.GUARANTEED, by_both.settings)
-    about = provenance.record(settings, by_both.inputs, chosen.output)
-    atomic.write_json(chosen.output.with_suffix(".json"), about)
-
-
-def compare(chosen: argparse.Namespace) -> None:
-    """differences between the regimes of one experiment, paired over samples and seeds"""
-    from manyexits.exits import answers, compare, task
-    from manyexits.files import atomic, made, provenance, rows
-
-    settings = chosen.settings
-    if len(chosen.answers) != len(settings["runs"]):
-        raise ValueError(f"--answers: the settings name {len(settings['runs'])} runs, not {len(chosen.answers)}")
-    runs, inputs = {}, {}
-    expected = made.each(settings, "answers", chosen.answers)
-    for run, file, digest in zip(settings["runs"], chosen.answers, expected, strict=True):
-        found, by = answers.read(file)
-        made.by_settings(file, by, digest)
-        runs[run["regime"], run["seed"]] = found
-        inputs[f"{run['regime']}/s{run['seed']}"] = file
-    by_all = made.by(settings, **inputs)
-    identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
-    told = [identity | row for row in compare.compare(runs, task.of(settings["task"]))]
-    rows.write(chosen.output, told, rows.COMPARED, by_all.settings)
-    about = provenance.record(settings, by_all.inputs, chosen.output)
-    atomic.write_json(chosen.output.with_suffix(".json"), about)
 
 
 def analyse(chosen: argparse.Namespace) -> None:
@@ -354,6 +279,7 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     pretrain: TRAINING,
     train: [*TRAINING, path("backbone", required=False, help="folder of phase 1's outputs; without it: from scratch")],
     predict: [SETTINGS, path("data"), path("weights"), DEVICE, WORKERS, OUTPUT],
+    represent: [SETTINGS, path("data"), path("weights"), DEVICE, WORKERS, OUTPUT],
     count_backbone: [SETTINGS, path("data"), OUTPUT],
     count_flops: [SETTINGS, path("data"), OUTPUT],
     calibrate: [SETTINGS, path("predictions"), path("costs"), OUTPUT],

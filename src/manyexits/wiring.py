@@ -4,6 +4,7 @@ They live here and not in the rules, so that rules are declarations only and the
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -118,9 +119,14 @@ class Wiring:
         """Files of everything that has this name."""
         return [file for kind in self.plan.runs.artefacts[name] for file in self.files(kind, name)]
 
-    def analyses_of(self, what: str) -> str:
-        """The analyses that read models or answers, as a constraint of a wildcard."""
-        return "|".join(name for name in self.plan.study.analyses if self.plan.runs.analysed(name) == what) or "(?!)"
+    def analyses_of(self, *what: str) -> str:
+        """The analyses that read models, or what else, as a constraint of a wildcard."""
+        return "|".join(name for name in self.plan.study.analyses if self.plan.runs.analysed(name) in what) or "(?!)"
+
+    def with_snapshots(self) -> str:
+        """The experiments whose trainings keep snapshots, as a constraint of a wildcard."""
+        names = [re.escape(name) for name in self.plan.runs.experiments if self.plan.runs.experiment(name).snapshots]
+        return "|".join(names) or "(?!)"
 
     # -- the report ---------------------------------------------------------------------------------------------------
 

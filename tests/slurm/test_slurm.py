@@ -86,7 +86,8 @@ def test_slurm_allocates_what_the_recipes_say_and_no_gpu_to_what_needs_none(stud
 
     one, four = "gres:gpu:a100:1", "gres:gpu:a100:4"
     assert asked("prepare") == {("", "16000M", "02:00:00", "8")}  # it decodes photographs
-    assert asked("pretrain") == asked("train_wildcards_digits-resnet14") == {(one, "2G", "00:30:00", "1")}
+    with_snapshots = asked("train_with_snapshots_wildcards_digits-resnet14")
+    assert asked("pretrain") == with_snapshots == {(one, "2G", "00:30:00", "1")}
     assert asked("count_backbone") == asked("count_flops") == {("", "4000M", "00:30:00", "1")}
     # two phases in one job: twice the time; the second attempt has half as much memory again
     assert asked("train_wildcards_digits-four") == {(four, "2G", "01:00:00", "1"), (four, "3G", "01:00:00", "1")}

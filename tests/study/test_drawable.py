@@ -1,5 +1,6 @@
 """Whatever the dry run accepts can be drawn: studies by chance, their predictions made up, every table and figure."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -12,15 +13,17 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from trained import written as trained
 
-from manyexits.analysis import easy_and_hard, mode_connectivity
+from manyexits.analysis import easy_and_hard, gradient_dominance, mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
 from manyexits.data.images import Images
 from manyexits.data.prepared import Prepared
 from manyexits.exits import calibrate, compare, criteria, evaluate, guarantee, predict, task
 from manyexits.exits.answers import Answers
+from manyexits.exits.representations import Activations, Representations
 from manyexits.files import rows
 from manyexits.models.network import MultiExit
+from manyexits.models.snapshots import Moment
 from manyexits.study import components
 from manyexits.study.plan import load
 from manyexits.study.refusals import StudyError
@@ -120,6 +123,13 @@ def rows_of(job, plan):
     if job.stage == "compare":
         runs = tuple((run["regime"], run["seed"]) for run in told["runs"])
         return [identity | row for row in compared(asked_of(job, plan), runs)]
+    if told["analysis"] in ("numerical_rank", "mutual_information", "similarity"):
+        made = [(run["regime"], run["seed"], represented(run["regime"], run["seed"])) for run in told["runs"]]
+        module = components.module("analysis", told["analysis"])
+        return [identity | row for row in module.analyse(made, data_of(job, plan), **told["options"])]
+    if told["analysis"] == "gradient_dominance":
+        trained = [(run, plan.job("train", experiment=job.names["experiment"], **run)) for run in told["runs"]]
+        return [identity | row for both in trained for row in shared_out(*both)]
     if told["analysis"] == "easy_and_hard":
         found = evaluated(*asked_of(job, plan))[1]
         answered = [(run["regime"], run["seed"], found) for run in told["runs"]]
@@ -127,6 +137,36 @@ def rows_of(job, plan):
     network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
     models = [(run["regime"], run["seed"], network) for run in told["runs"]]
     return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
+
+
+@cache
+def represented(regime, seed):
+    """Activations of an imaginary network of three blocks, of which one is constant where the seed is 3."""
+    drawn = np.random.default_rng([len(regime), seed])
+    layers = {}
+    for block in range(1, 4):
+        points = drawn.standard_normal((N, 5)) * (0 if (seed, block) == (3, 2) else 1)
+        points -= points.mean(0)
+        inner = points @ points.T / max(1, np.abs(points @ points.T).max())
+        spectrum = np.linalg.svd(points, compute_uv=False) ** 2 / (N - 1)
+        layers["output", block] = Activations(block, "output", 9, 5, spectrum, points[:, :3], inner)
+    return Representations(np.arange(N) % 3, np.arange(N), layers)
+
+
+def shared_out(run, trained):
+    """Rows of shares in made-up gradients at two moments of every phase of a training."""
+    model, drawn = object.__new__(MultiExit), np.random.default_rng(run["seed"])
+    object.__setattr__(model, "blocks", [1, 2, 3])
+    for place, told in enumerate(trained.settings["phases"]):
+        for epoch in trained.settings["snapshots"]:
+            exits = Moment(place, told["phase"], epoch).exits(K)
+            weights = np.isin(np.arange(K) + 1, [exit_ for own in exits for exit_ in own]).astype(float)
+            behind = np.arange(K) >= np.arange(3)[:, None]  # exits of stages
+            gradients = drawn.standard_normal((3, K, 9)) * (behind * weights)[:, :, None] * (epoch > 0)
+            inner = [each @ each.T for each in gradients]
+            found = gradient_dominance.shares(model, inner, [np.sqrt(np.diag(each)) for each in inner], weights)
+            about = run | {"place": place, "phase": told["phase"], "epoch": epoch, "n": N}
+            yield from (about | row for row in found)
 
 
 def data_of(job, plan):
@@ -225,6 +265,7 @@ def experiments(draw):
         "regimes": draw(some([*REGIMES][:3]) | some([*REGIMES])),
         "criteria": criteria,
         "seeds": draw(maybe(some([1, 2, 3]))),
+        "snapshots": draw(maybe(some([0, 1, 2]))),
         "vary": vary,
         "vary_seeds": draw(maybe(some([4, 5]))),
     }
@@ -282,6 +323,10 @@ OPTIONS = {
     "calibration": (),
     "training_curves": ("against",),
     "fig3": ("colours",),
+    "gradient_dominance": (),
+    "numerical_rank": ("colours",),
+    "mutual_information": ("colours",),
+    "similarity": (),
 }
 """Table or figure -> its options."""
 
@@ -311,11 +356,26 @@ def written(given):
     raw["analyses"] = {
         "mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]},
         "easy_and_hard": {"n": 3},
+        "gradient_dominance": {},
+        "numerical_rank": {},
+        "mutual_information": {"resamples": 100, "batch": 8},
+        "similarity": {},
     }
     raw["analyses"] |= given.get("analyses", {})
     for kind in DRAW:
-        raw[kind] = {name: given[name] for name in components.names(kind) if given.get(name)}
+        raw[kind] = {name: taken(kind, name, given[name]) for name in components.names(kind) if given.get(name)}
     return raw
+
+
+def taken(kind, name, stated):
+    """Of what is stated for a table and a figure of one name that which this kind takes."""
+    left = set(OPTIONS[name]) - set(components.options(kind, name).model_fields)
+    return {key: value for key, value in stated.items() if key not in left or len(both(name)) == 1}
+
+
+def both(name):
+    """The kinds that a name is of."""
+    return [kind for kind in DRAW if name in components.names(kind)]
 
 
 def accepted(given):
@@ -521,6 +581,50 @@ def check_planes(made, told, plan):
     made.draw_without_rendering()
 
 
+def check_dominance(made, told, plan):
+    if hasattr(made, "axes"):
+        shares = [axis for axis in made.axes if axis.get_title()]
+        assert len(shares) == len(list(lines_of(told, plan)))
+        made.draw_without_rendering()
+        return
+    names = [f"{e}.{v}".rstrip(".") + f", {regime}: " for e, v, regime in lines_of(told, plan)]
+    assert len(made.sections) == len(names)
+    assert all(title.startswith(name) for title, name in zip(made.sections, names, strict=True))
+    own = made.data[(made.data["metric"] == "projection_share") & (made.data["epoch"] > 0)].dropna(subset=["mean"])
+    sums = own.groupby([*frames.NAMES, "regime", "place", "epoch", "stage"], dropna=False)["mean"].sum()
+    assert np.allclose(sums, 1)
+    assert not re.search(r"\bnan\b", made.markdown())
+    assert sum(note.startswith("finding: ") for note in made.notes) == len(names)
+
+
+def check_layers(made, told, plan):
+    if hasattr(made, "axes"):
+        named = {
+            text.get_text()
+            for legend in [*made.legends, *(p.legends[0] for p in made.subfigs)]
+            for text in legend.texts
+        }
+        assert {regime for *_, regime in lines_of(told, plan)} <= named
+        made.draw_without_rendering()
+        return
+    for experiment, variant, _ in lines_of(told, plan):
+        assert any(title.startswith(f"{experiment}.{variant}".rstrip(".") + ", ") for title in made.sections)
+    assert all(len(cells) == 3 for cells in made.sections.values())
+    assert not re.search(r"\bnan\b", made.markdown())
+
+
+def check_similarity(made, told, plan):
+    if hasattr(made, "axes"):
+        assert len(made.subfigs) == len(told["experiments"])
+        made.draw_without_rendering()
+        return
+    for identity in told["experiments"]:
+        name = frames.label(identity)
+        entry, seeds = plan.runs.experiment(name), plan.runs.seeds(name)
+        assert (f"{name}, CKA of equal blocks" in made.sections) == (len(entry.regimes) > 1 or len(seeds) > 1)
+    assert not re.search(r"\bnan\b", made.markdown())
+
+
 CHECKS = {
     "table1": check_table1,
     "comparisons": check_comparisons,
@@ -534,6 +638,10 @@ CHECKS = {
     "calibration": check_calibration,
     "training_curves": check_learned,
     "fig3": check_planes,
+    "gradient_dominance": check_dominance,
+    "numerical_rank": check_layers,
+    "mutual_information": check_layers,
+    "similarity": check_similarity,
 }
 
 
@@ -567,7 +675,7 @@ def test_what_is_accepted_can_be_drawn_however_odd(given_, tmp_path_factory):
 
 
 PLAIN = {
-    "one": {"dataset": "digits", "method": "sdn", "regimes": ["disjoint", "joint", "mixed"]},
+    "one": {"dataset": "digits", "method": "sdn", "regimes": ["disjoint", "joint", "mixed"], "snapshots": [0, 1]},
     "two": None,
     "protocols": PROTOCOLS,
     "budgets": [0.5, 1.0],
@@ -577,7 +685,7 @@ ALL = {name: {"experiments": ["one"]} for name in OPTIONS}
 
 
 def one(**stated):
-    return {"one": PLAIN["one"] | stated}
+    return {"one": {key: value for key, value in (PLAIN["one"] | stated).items() if value is not None}}
 
 
 @pytest.mark.parametrize(
@@ -591,7 +699,7 @@ def one(**stated):
         one(criteria=["entropy", "confidence"]),
         one(regimes=["disjoint"], seeds=[1, 2]) | {"comparisons": None},
         one(regimes=["joint", "mixed"], seeds=[1]),
-        one(regimes=[*REGIMES], seeds=[1]) | {"fig3": None, "schedule": None},
+        one(regimes=[*REGIMES], seeds=[1]) | dict.fromkeys(("fig3", "schedule", "gradient_dominance")),
         one(regimes=[*REGIMES][:6], seeds=[1, 2], criteria=["confidence", "patience"], vary={"method": ["ztw", "pbee"]})
         | {"fig3": {"experiments": ["one"], "sweep": "method"}, "schedule": None},
         {"budgets": [1e-3]},
@@ -602,17 +710,20 @@ def one(**stated):
 )
 def test_odd_studies_are_drawn_whole(change, tmp_path):
     plan = load(written(PLAIN | ALL | change))
-    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3", "comparisons", "schedule"}
+    assert set(plan.runs.artefacts) >= set(CHECKS) - {"fig3", "comparisons", "schedule", "gradient_dominance"}
     check_drawn(plan, tmp_path)
 
 
 SAID = {
+    "tables.gradient_dominance: gradient_dominance reads weights on the way of a training, and one keeps none": one(
+        snapshots=None
+    ),
     "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
     | {"comparisons": None},
     "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores")
     | {"calibration": None, "guarantees": None},
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES])
-    | {"schedule": None},
+    | {"schedule": None, "gradient_dominance": None},
     "tables.schedule: the backbone learns for one number of epochs in every regime, and in those of one for joint 2, a"
     " 4; give": one(regimes=["joint", "a"]) | {"fig3": None},
     "tables.mode_connectivity: mode_connectivity compares 2 networks": one(regimes=["disjoint"], seeds=[1])

@@ -17,7 +17,8 @@ def two(raw):
     def make(of, name, **options):
         raw[of] = {name: {"experiments": ["small"]}, "second": {"kind": name, "experiments": ["small"]} | options}
         raw["tables" if of == "figures" else "figures"] = {}
-        raw["experiments"]["small"]["regimes"] = ["disjoint", "joint"]  # which all kinds are defined for
+        # which all kinds are defined for
+        raw["experiments"]["small"] |= {"regimes": ["disjoint", "joint"], "snapshots": [0, 1]}
         return load(raw)
 
     return make

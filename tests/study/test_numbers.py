@@ -24,6 +24,7 @@ UNITS = (
 )
 ENTRIES = {
     "Guarantees": ("guarantees",),
+    "Represented": ("representations",),
     "DatasetEntry": ("datasets", "digits"),
     "Experiment": ("experiments", "small"),
     "Placement": ("placements", "first"),

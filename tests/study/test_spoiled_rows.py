@@ -24,7 +24,7 @@ from manyexits.study.plan import load
 DRAWN = {kind: {name: {"experiments": ["small"]} for name in components.names(kind)} for kind in DRAW}
 STUDY = yaml.safe_load(SMALL) | DRAWN
 STUDY["recipes"]["half"] = HALF
-STUDY["experiments"]["small"]["recipes"] = recipes(["mixed"])
+STUDY["experiments"]["small"] |= {"recipes": recipes(["mixed"]), "snapshots": [0, 1]}
 NUMBERS = ["-1", "0", "1", "2.5", "1e300", "-1e300", "1e-300", "inf", "-inf", "nan", "1" * 30, "4" * 400]
 NAMES = ["", " ", "x", "True", "joint", "mixed", "confidence", "accuracy", "shared", "max", "0.5"]
 SIGNS = ["é", "\x1b[0m", "$x_", "\\"]

@@ -14,11 +14,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from conftest import settings_of
+from safetensors.torch import load_file
 
 from manyexits import cli
+from manyexits.batches.views import blanks
 from manyexits.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from manyexits.data import prepared as dataset
+from manyexits.files.digests import whose
 from manyexits.files.provenance import sha256
+from manyexits.models import build, snapshots
+from manyexits.models.snapshots import taken
 from manyexits.training import stops
 
 pytestmark = pytest.mark.usefixtures("handlers")
@@ -36,9 +43,27 @@ def in_a_process(told: list[str], **environment: str) -> subprocess.Popen:
     )
 
 
+def test_snapshots_are_the_weights_at_their_moments(prepared, tmp_path):
+    settings = settings_of("backbone", "all", epochs=2, patience=2) | {"snapshots": [0, 1, 5]}
+    assert cli.main(command(settings, prepared, tmp_path)) == 0
+    states, by = snapshots.read(tmp_path / "run/snapshots.safetensors")
+    assert [str(moment) for moment in states] == ["0.backbone.0", "0.backbone.1", "1.all.0", "1.all.1"]
+    model = load_file(tmp_path / "run/model.safetensors")
+    data = dataset.read(prepared)
+    begun = taken(build.network(settings["network"], blanks(data), seed=settings["seed"]))
+    first, second, third, _ = states.values()
+    assert {name: value.shape for name, value in first.items()} == {name: v.shape for name, v in model.items()}
+    assert all(torch.equal(first[name], begun[name]) for name in begun)
+    assert any(not torch.equal(second[name], begun[name]) for name in begun)
+    heads = [name for name in begun if name.startswith("heads")]
+    assert heads
+    assert all(torch.equal(third[name], begun[name]) for name in heads)  # phase 1 leaves them alone
+    assert by.settings == whose(settings)
+
+
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_again_and_again_has_the_bits_of_one_that_is_not(prepared, tmp_path, times):
-    settings = settings_of("backbone", "all", epochs=40, patience=40, mixup=0.5)
+    settings = settings_of("backbone", "all", epochs=40, patience=40, mixup=0.5) | {"snapshots": [0, 2, 39, 40, 41]}
 
     def start(folder: Path) -> subprocess.Popen:
         return in_a_process(command(settings, prepared, folder, "--save-every", "0"))
@@ -66,7 +91,7 @@ def test_a_run_that_is_killed_again_and_again_has_the_bits_of_one_that_is_not(pr
     last.communicate()
     assert last.returncode == 0
     assert len({line for line in resumed if line.startswith("resuming")}) >= times // 2  # it went on from where it was
-    for file in ("model.safetensors", "history.csv"):
+    for file in ("model.safetensors", "history.csv", "snapshots.safetensors"):
         assert sha256(tmp_path / "killed/run" / file) == sha256(tmp_path / "undisturbed/run" / file)
 
 

@@ -126,3 +126,17 @@ rule train:
         " --output {params.folder:q} --checkpoints {params.checkpoints:q} --tracking {resources.tracking:q}"
         " --tracker {resources.tracker:q} --run-name {params.run_name:q} --device {resources.device:q}"
         " --attempt {resources.attempt:q} --minutes {resources.runtime:q} --workers {threads:q} 2>> {log:q}"
+
+
+# keeps weights on its way, too
+use rule train as train_with_snapshots with:
+    output:
+        model=ensure(f"{STUDY.run}/model.safetensors", non_empty=True),
+        history=f"{STUDY.run}/history.csv",
+        run=f"{STUDY.run}/run.json",
+        snapshots=ensure(f"{STUDY.run}/snapshots.safetensors", non_empty=True),
+    wildcard_constraints:
+        experiment=STUDY.with_snapshots(),
+
+
+ruleorder: train_with_snapshots > train

@@ -14,6 +14,8 @@ from manyexits.study.plan import Plan
 CAPTIONS = "workflow/report"
 SAMPLES = ("images", "texts", "pairs of texts")
 """How people call samples, by the number of texts of each."""
+SEEN = "- finding: "
+"""Begins a note of a table, in Markdown, that says what was seen."""
 RAW = ("{% raw %}", "{% endraw %}")
 """Between these jinja leaves text alone."""
 
@@ -66,8 +68,18 @@ def facts(plan: Plan, kind: str, name: str) -> dict[str, Any]:
         "measures": " or ".join(dict.fromkeys(each["measure"] for each in experiments)),
         "options": options,
         "analyses": plan.study.analyses,
+        "representations": plan.study.representations,
+        "findings": _findings(plan, plan.runs.read_by(kind, name)),
         "sources": [plan.below(file) for file in plan.job(kind.removesuffix("s"), name=name).reads["rows"]],
     }
+
+
+def _findings(plan: Plan, what: str) -> list[str]:
+    """What the tables of an analysis say that was seen, as far as they are made."""
+    names = [name for name in plan.study.tables if plan.runs.read_by("tables", name) == what]
+    files = [Path(plan.study.output) / "tables" / f"{name}.md" for name in names]
+    lines = [line for file in files if file.exists() for line in reading.text(file).splitlines()]
+    return [line.removeprefix(SEEN) for line in lines if line.startswith(SEEN)]
 
 
 def _template(checkout: Path, plan: Plan, kind: str, name: str) -> str:

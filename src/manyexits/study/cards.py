@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from manyexits.study import components
+from manyexits.study import analysed, components
 from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import VERSIONS, Draft, Job, Settings
 
@@ -16,7 +16,7 @@ def draft(jobs: "Jobs") -> Draft:
     through a command line, which a study of hundreds of trainings must not overflow."""
     study, runs = jobs.study, jobs.runs
     entries = {name: runs.experiment(name) for name in runs.shown}
-    trainings, analyses = jobs.trainings(runs.shown), jobs.analyses()
+    trainings, analyses = jobs.trainings(runs.shown), analysed.analyses(jobs)
     experiments = []
     for name, entry in entries.items():
         told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | jobs.initial(

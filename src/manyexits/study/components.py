@@ -212,6 +212,16 @@ def version(kind: str, name: str) -> int:
     return found
 
 
+def versions(**used: list[str]) -> dict[str, Any]:
+    """What a job's settings say of the components that it uses: their versions, where these are not the first.
+
+    A component that was edited so that it computes something else, and says so, reruns exactly what uses it.
+    """
+    found = {f"{kind}/{name}": version(kind, name) for kind, names in used.items() for name in names}
+    later = {component: version for component, version in found.items() if version > 1}
+    return {"versions": later} if later else {}
+
+
 @cache
 def source(kind: str, name: str) -> str:
     """Digest of a component's file, and of what its siblings share with it: equal exactly when no character changed."""

@@ -15,6 +15,7 @@ from manyexits.study.entries import (
     Guarantees,
     MethodEntry,
     Placement,
+    Represented,
     WeightsEntry,
 )
 from manyexits.study.fields import Budget, Distinct, Name, Protocol, RegimePhase, Seed, Strict, check_options
@@ -47,6 +48,8 @@ class Study(Strict):
     """Ways to choose thresholds."""
     guarantees: Guarantees = Guarantees()
     """Of the table `guarantees`."""
+    representations: Represented = Represented()
+    """Of the analyses that read activations: numerical_rank, mutual_information and similarity."""
     datasets: dict[Name, DatasetEntry] = {}
     weights: dict[Name, WeightsEntry] = {}
     backbones: dict[Name, BackboneEntry] = {}
@@ -84,8 +87,6 @@ class Study(Strict):
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
             # what is not set is left out, as of every component
             self.analyses[name] = options.model_dump(exclude_none=True)
-            if components.constant("analysis", name, "PAIRS", False) and "control" not in self.analyses[name]:
-                raise StudyError(f"{components.file('analysis', name)}: PAIRS needs an option `control` of analyse")
             if "control" in self.analyses[name]:
                 known(f"analyses.{name}.control", self.analyses[name]["control"], list(self.regimes))
         for kind, artefacts in (("tables", self.tables), ("figures", self.figures)):

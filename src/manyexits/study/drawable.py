@@ -81,6 +81,11 @@ def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> Non
         for key in ("criterion", "protocol"):
             ASKED[key](runs, f"analyses.{analysis}.{key}", told[key], [experiment])
         _check_cells(f"analyses.{analysis}", [told["protocol"]], {told["criterion"]})
+    if runs.analysed(analysis) == "snapshots" and not runs.experiment(experiment).snapshots:
+        raise StudyError(
+            f"{key}: {analysis} reads weights on the way of a training, and {experiment} keeps none; give its base"
+            " `snapshots`, as in [0, 1, 10], or leave it out"
+        )
     if not runs.units(analysis, experiment):
         least = components.constant("analysis", analysis, "LEAST", 1)
         raise StudyError(

@@ -15,6 +15,7 @@ from manyexits.study.fields import (
     Origin,
     Positive,
     Seed,
+    Several,
     Strict,
     check_options,
     marks_of_stated,
@@ -313,6 +314,9 @@ class Experiment(Strict):
     entropy, or agreement for regression."""
     seeds: Distinct[Seed] | None = None
     """Seeds; null: those of the study."""
+    snapshots: Annotated[Distinct[Annotated[int, Field(ge=0, le=10**6)]], Field(min_length=1)] | None = None
+    """After which number of epochs of each phase behind phase 1 the weights are kept, for analyses of the training; 0:
+    before its first step. Variants keep none; null: nor does the base."""
     vary: dict[str, list[Any]] = {}
     """Key of this mapping -> values; each value makes a further experiment `{base}.{value}`."""
     vary_seeds: Distinct[Seed] | None = None
@@ -332,6 +336,19 @@ class Guarantees(Strict):
     """Risks, as shares of the samples."""
     delta: Open = 0.1
     """Probability with which the guarantee may be missed."""
+
+
+class Represented(Strict):
+    """How much of trained networks' activations on the test split is read, once for all analyses of them."""
+
+    n: Several = 10_000
+    """Samples, at most; some are drawn where there are more."""
+    columns: Positive = 8000
+    """Number of columns of a layer's activations, at most; some are drawn where there are more."""
+    components: Positive = 32
+    """Number of principal components that mutual information is measured in."""
+    n_similarity: Several = 1000
+    """Samples that similarity is measured on."""
 
 
 ALL = "all"

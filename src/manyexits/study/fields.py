@@ -17,6 +17,7 @@ Protocol = Literal["paper", "shared", "geometric", "temperature"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
 """Of an entry; a file or folder bears it, and two of them with a point between where a sweep made it."""
 Positive = Annotated[int, Field(ge=1, le=10**9)]
+Several = Annotated[int, Field(ge=2, le=10**9)]
 """A number of things."""
 Block = Annotated[int, Field(ge=1, le=10**6, strict=True)]
 """A block of a network, or the number of its blocks."""

@@ -16,6 +16,7 @@ VERSIONS = {
     "pretrain": 1,
     "train": 1,
     "predict": 2,
+    "represent": 1,
     "calibrate": 2,
     "evaluate": 3,
     "guarantee": 1,
@@ -34,6 +35,8 @@ COMPARISON = "comparisons/{experiment}"
 ANALYSIS = "analyses/{analysis}/{experiment}/{unit}"
 TRAINED = ("model.safetensors", "history.csv", "run.json")
 """What a training leaves, in the order in which the others read it."""
+SNAPSHOTS = "snapshots.safetensors"
+"""What it leaves behind these where its experiment asks for some."""
 SUFFIXES = {"table": ("csv", "md", "tex", "html"), "figure": ("pdf", "png", "svg")}
 
 Settings = dict[str, Any]

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from manyexits.study import cards, components, shown
+from manyexits.study import analysed, cards, components, shown
 from manyexits.study.config import Study
 from manyexits.study.entries import DatasetEntry
 from manyexits.study.job import (
-    ANALYSIS,
     BACKBONE,
     COMPARISON,
     COUNTED,
     RUN,
+    SNAPSHOTS,
     TRAINED,
     VERSIONS,
     Draft,
@@ -43,11 +43,12 @@ class Jobs:
             "pretrain": self._pretrain,
             "train": self._train,
             "predict": self._predict,
+            "represent": lambda **names: analysed.represent(self, **names),
             "calibrate": self._calibrate,
             "evaluate": self._evaluate,
             "guarantee": self._guarantee,
             "compare": self._compare,
-            "analyse": self._analyse,
+            "analyse": lambda **names: analysed.analyse(self, **names),
             "table": lambda name: shown.table(self, name),
             "figure": lambda name: shown.figure(self, name),
             "card": lambda: cards.draft(self),
@@ -88,7 +89,8 @@ class Jobs:
                 yield from (self.job(stage, **names) for stage in ("predict", "calibrate", "evaluate"))
         yield from self.guarantees()
         yield from self.comparisons()
-        yield from self.analyses()
+        yield from analysed.representations(self)
+        yield from analysed.analyses(self)
         for name, kinds in self.runs.artefacts.items():
             yield from (self.job(kind.removesuffix("s"), name=name) for kind in kinds)
         yield self.job("card")
@@ -124,25 +126,14 @@ class Jobs:
         }
         return [self.job("guarantee", **names) for experiment in drawn for names in self.runs.of(experiment)]
 
-    def analyses(self) -> list[Job]:
-        """Every analysis whose rows some table or figure draws."""
-        drawn = {
-            (what, experiment, unit): None
-            for name, kinds in self.runs.artefacts.items()
-            for kind in kinds
-            if (what := self.runs.read_by(kind, name)) in self.study.analyses
-            for experiment in self.runs.drawn(kind, name)
-            for unit in self.runs.units(what, experiment)
-        }
-        return [self.job("analyse", analysis=what, experiment=name, unit=unit) for what, name, unit in drawn]
-
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def made(self, folder: str, *files: str) -> list[str]:
         """Files of a folder below the output."""
         return [f"{self.study.output}/{folder}/{file}" for file in files]
 
-    def _data(self, dataset: str) -> Reads:
+    def data(self, dataset: str) -> Reads:
+        """What is read of a prepared dataset."""
         known("dataset", dataset, list(self.study.datasets))
         folder = f"{self.study.data}/{dataset}"
         return {"manifest": f"{folder}/manifest.json", "splits": f"{folder}/splits.json", "arrays": f"{folder}/arrays"}
@@ -155,11 +146,13 @@ class Jobs:
     # -- step 1 --------------------------------------------------------------------------------------------------------
 
     def _prepare(self, dataset: str) -> Draft:
-        reads = self._data(dataset)
+        reads = self.data(dataset)
         folder = f"{self.study.data}/{dataset}"
         writes = [str(reads[name]) for name in ("manifest", "splits", "arrays")] + [f"{folder}/SHA256SUMS"]
         entry = self.study.datasets[dataset]
-        return Draft(entry.told(dataset) | self._tokenizer(entry) | _versions(readers=[entry.source]), {}, writes)
+        return Draft(
+            entry.told(dataset) | self._tokenizer(entry) | components.versions(readers=[entry.source]), {}, writes
+        )
 
     def _tokenizer(self, entry: DatasetEntry) -> Settings:
         """The tokenizer of a dataset of texts, as `prepare` is told, which reads it as it reads the texts."""
@@ -178,9 +171,9 @@ class Jobs:
     # -- steps 2 and 3; a count takes seconds, and finds what cannot be built before anything is trained ---------------
 
     def _count_backbone(self, dataset: str, backbone: str) -> Draft:
-        reads = self._data(dataset)
+        reads = self.data(dataset)
         network = self.study.datasets[dataset].task | {"backbone": self._backbone(backbone)}
-        network |= _versions(backbones=[self.study.backbones[backbone].family])
+        network |= components.versions(backbones=[self.study.backbones[backbone].family])
         place = COUNTED.format(dataset=dataset, backbone=backbone)
         told = {"network": network} | self._one_a_pass(("backbone", name) for name in self._first[dataset, backbone])
         return Draft(told, reads, [f"{self.study.output}/{place}.json"])
@@ -201,7 +194,7 @@ class Jobs:
         return {"one_a_pass": single} if single else {}
 
     def _count_flops(self, experiment: str) -> Draft:
-        reads = self._data(self.runs.experiment(experiment).dataset)
+        reads = self.data(self.runs.experiment(experiment).dataset)
         entry = self.runs.experiment(experiment)
         phases = dict.fromkeys(
             (phase, entry.recipe_of(regime, phase))
@@ -213,7 +206,7 @@ class Jobs:
 
     def _pretrain(self, dataset: str, backbone: str, recipe: str, seed: int) -> Draft:
         counted = self.job("count_backbone", dataset=dataset, backbone=backbone)
-        reads = self._data(dataset) | {"weights": self._pretrained_weights(backbone), "costs": counted.writes[0]}
+        reads = self.data(dataset) | {"weights": self._pretrained_weights(backbone), "costs": counted.writes[0]}
         known("recipe", recipe, list(self.study.recipes))
         network = counted.settings["network"]
         phases = [{"phase": "backbone", "recipe": self.study.recipes[recipe].science()}]
@@ -228,7 +221,7 @@ class Jobs:
         told = [{"phase": phase, "recipe": each.science()} for phase, each in zip(phases, recipes, strict=True)]
         settings = {"network": self.network(experiment), "phases": told, "seed": seed}
         counted = self.job("count_flops", experiment=experiment)
-        reads = self._data(entry.dataset) | {"backbone": [], "weights": [], "costs": counted.writes[0]}
+        reads = self.data(entry.dataset) | {"backbone": [], "weights": [], "costs": counted.writes[0]}
         if phase_1 is None:
             settings |= {"start": "scratch"} | self.initial(entry.backbone)
             reads["weights"] = self._pretrained_weights(entry.backbone)
@@ -236,8 +229,11 @@ class Jobs:
             first = self.job("pretrain", **phase_1, seed=seed)
             settings["start"] = first.whose
             reads["backbone"] = list(first.writes)
-        folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
-        return Draft(settings, reads, self.made(folder, *TRAINED), recipes)
+        folder, writes = RUN.format(experiment=experiment, regime=regime, seed=seed), list(TRAINED)
+        if entry.snapshots:
+            settings["snapshots"] = entry.snapshots
+            writes.append(SNAPSHOTS)
+        return Draft(settings, reads, self.made(folder, *writes), recipes)
 
     def network(self, experiment: str) -> Settings:
         """What a network is built from; one mapping for all jobs of an experiment, which nobody changes."""
@@ -253,7 +249,7 @@ class Jobs:
             "backbone": self._backbone(entry.backbone),
             "method": method.model_dump(),
             "placement": self.study.placements[entry.placement].told(self.study.backbones[entry.backbone].n_blocks),
-            **_versions(backbones=[family], methods=[method.kind]),
+            **components.versions(backbones=[family], methods=[method.kind]),
         }
 
     def _backbone(self, name: str) -> Settings:
@@ -273,10 +269,10 @@ class Jobs:
     def _predict(self, experiment: str, regime: str, seed: int) -> Draft:
         folder = RUN.format(experiment=experiment, regime=regime, seed=seed)
         (model,) = self.made(folder, "model.safetensors")
-        reads = self._data(self.runs.experiment(experiment).dataset) | {"model": model}
+        reads = self.data(self.runs.experiment(experiment).dataset) | {"model": model}
         trained = self.job("train", experiment=experiment, regime=regime, seed=seed)
         settings = {"network": self.network(experiment), "made_from": {"model": trained.whose}}
-        settings |= _versions(criteria=self.study.criteria(self.runs.experiment(experiment)))
+        settings |= components.versions(criteria=self.study.criteria(self.runs.experiment(experiment)))
         return Draft(settings, reads, self.made(folder, "predictions.safetensors"))
 
     def _numbers(self, experiment: str, regime: str, seed: int, *reads: str) -> tuple[str, Reads]:
@@ -294,7 +290,7 @@ class Jobs:
         settings = {"protocols": self.study.protocols, "criteria": criteria, "budgets": self.study.budgets}
         predicted = self.job("predict", experiment=experiment, regime=regime, seed=seed)
         counted = self.job("count_flops", experiment=experiment)
-        settings |= {"task": self.runs.dataset(experiment).task} | _versions(criteria=criteria)
+        settings |= {"task": self.runs.dataset(experiment).task} | components.versions(criteria=criteria)
         settings["made_from"] = {"predictions": predicted.whose, "costs": counted.whose}
         return Draft(settings, reads, self.made(folder, "thresholds.json"))
 
@@ -317,7 +313,7 @@ class Jobs:
             **self.study.guarantees.model_dump(),
             "made_from": {"predictions": predicted.whose, "costs": counted.whose},
         }
-        settings |= _versions(criteria=[settings["criterion"]])
+        settings |= components.versions(criteria=[settings["criterion"]])
         return Draft(settings, reads, self.made(folder, "guarantees.csv", "guarantees.json"))
 
     def _compare(self, experiment: str) -> Draft:
@@ -334,33 +330,3 @@ class Jobs:
         return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")])
 
     # -- steps 8 and 9 -------------------------------------------------------------------------------------------------
-
-    def _analyse(self, analysis: str, experiment: str, unit: str) -> Draft:
-        compared = self.runs.compared(analysis, experiment, unit)
-        what = self.runs.analysed(analysis)
-        stage, written = {"models": ("train", 0), "answers": ("evaluate", 1)}[what]
-        read = [self.job(stage, experiment=experiment, regime=each, seed=seed) for each, seed in compared]
-        reads = self._data(self.runs.experiment(experiment).dataset)
-        reads["runs"] = [job.writes[written] for job in read]
-        settings = {
-            "analysis": analysis,
-            "identity": self.runs.identity(experiment),
-            "network": self.network(experiment),
-            "options": self.runs.analysis_options(analysis, experiment),
-            "runs": [{"regime": regime, "seed": seed} for regime, seed in compared],
-            "made_from": {what: [job.whose for job in read]},
-            **_versions(analysis=[analysis]),
-        }
-        place = ANALYSIS.format(analysis=analysis, experiment=experiment, unit=unit)
-        recipes = tuple(recipe for job in read for recipe in job.recipes)
-        return Draft(settings, reads, [f"{self.study.output}/{place}.{suffix}" for suffix in ("csv", "json")], recipes)
-
-
-def _versions(**used: list[str]) -> Settings:
-    """What a job's settings say of the components that it uses: their versions, where these are not the first.
-
-    A component that was edited so that it computes something else, and says so, reruns exactly what uses it.
-    """
-    found = {f"{kind}/{name}": components.version(kind, name) for kind, names in used.items() for name in names}
-    later = {component: version for component, version in found.items() if version > 1}
-    return {"versions": later} if later else {}

@@ -61,13 +61,14 @@ class Runs:
                     )
                 taken.add(str(value))
                 stated = experiment.model_dump(exclude={"vary", "vary_seeds"}) | {key: value}
+                is_base = stated == experiment.model_dump(exclude={"vary", "vary_seeds"})
                 own = {} if experiment.vary_seeds is None else {"seeds": experiment.vary_seeds}
                 try:
-                    changed = Experiment.model_validate(stated | own)
+                    changed = Experiment.model_validate(stated | {"snapshots": None} | own)
                     self.study.check_experiment(f"experiments.{name}.{value}", changed)
                 except ValidationError as error:
                     raise StudyError(explain(error, Experiment, f"experiments.{name}.vary")) from error
-                if stated != experiment.model_dump(exclude={"vary", "vary_seeds"}):  # else it is the base
+                if not is_base:
                     yield Expansion(f"{name}.{value}", name, key, str(value), changed)
 
     # -- one experiment -----------------------------------------------------------------------------------------------
@@ -133,21 +134,22 @@ class Runs:
     def compared(self, analysis: str, experiment: str, unit: str) -> list[tuple[str, int]]:
         """(regime, seed) of the runs that one job of an analysis reads: one seed's regimes, or pairs of seeds."""
         known("analyses", analysis, list(self.study.analyses))
-        if unit == "seeds":
-            regime = self.study.analyses[analysis]["control"]
-            return [(regime, seed) for seed in self.seeds(experiment)]
-        return [(regime, int(unit.removeprefix("s"))) for regime in self.experiment(experiment).regimes]
+        seeds = self.seeds(experiment) if unit == "seeds" else [int(unit.removeprefix("s"))]
+        regimes = self.experiment(experiment).regimes
+        if unit == "seeds" and (control := self.study.analyses[analysis].get("control")):
+            regimes = [control]
+        return [(regime, seed) for regime in regimes for seed in seeds]
 
     def analysed(self, analysis: str) -> str:
-        """What an analysis reads of every run: its `models`, or its `answers`."""
+        """What an analysis reads of every run: its `models`, `snapshots`, `representations`, or `answers`."""
         what = str(components.constant("analysis", analysis, "READS", "models"))
-        known(f"analyses.{analysis}: READS", what, ["models", "answers"])
+        known(f"analyses.{analysis}: READS", what, ["models", "snapshots", "representations", "answers"])
         return what
 
     def analysis_options(self, analysis: str, experiment: str) -> dict[str, Any]:
         """Options of an analysis. One of answers is told by which thresholds they left, where it does not say that."""
         options = self.study.analyses[analysis]
-        if self.analysed(analysis) == "models":
+        if self.analysed(analysis) != "answers":
             return options
         criterion = options.get("criterion") or self.study.criterion(self.experiment(experiment))
         protocol = options.get("protocol") or one_protocol(self.study.protocols)
@@ -160,7 +162,8 @@ class Runs:
         """
         seeds = self.seeds(experiment)
         paired = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
-        pairs = paired and self.study.analyses[analysis]["control"] in self.experiment(experiment).regimes
+        regimes = self.experiment(experiment).regimes
+        pairs = paired and self.study.analyses[analysis].get("control", regimes[0]) in regimes
         enough = len(self.experiment(experiment).regimes) >= components.constant("analysis", analysis, "LEAST", 1)
         return ([f"s{seed}" for seed in seeds] if enough else []) + (["seeds"] if pairs else [])
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from manyexits.files.digests import digest
 from manyexits.study import components
 from manyexits.study.entries import METRICS
-from manyexits.study.job import SUFFIXES, Draft, Job, Settings
+from manyexits.study.job import SUFFIXES, TRAINED, Draft, Job, Settings
 from manyexits.study.regimes import frozen
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
     }
     inputs = [job.writes[0] for job in read]
     if what == "history":  # with the record that tells whose it is
-        inputs = [file for job in read for file in job.writes[1:]]
-        told["made_from"] = {"rows": [job.whose for job in read for _ in job.writes[1:]]}
+        inputs = [file for job in read for file in job.writes[1 : len(TRAINED)]]
+        told["made_from"] = {"rows": [job.whose for job in read for _ in TRAINED[1:]]}
         told["runs"] = [_named(jobs, job) for job in read]
     files = [f"{name}.{suffix}" for suffix in SUFFIXES[kind.removesuffix("s")]]
     return Draft(told, {"rows": inputs}, jobs.made(kind, *files))

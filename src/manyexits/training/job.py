@@ -22,6 +22,7 @@ from manyexits.files.provenance import record
 from manyexits.models import build, device
 from manyexits.models.cost import count_network
 from manyexits.models.network import MultiExit, save_weights
+from manyexits.study.job import SNAPSHOTS
 from manyexits.study.recipe import Recipe
 from manyexits.training import ranks, start, stops
 from manyexits.training.accelerator import accelerator_of
@@ -29,6 +30,7 @@ from manyexits.training.checkpoint import Checkpoints, LockedError
 from manyexits.training.console import Console
 from manyexits.training.history import Progress
 from manyexits.training.phase import Told
+from manyexits.training.snapshots import Snapshots
 from manyexits.training.tracking import Tracking
 from manyexits.training.train import Upkeep, fit
 
@@ -67,7 +69,7 @@ class Training:
 
 
 def run(job: Training) -> None:
-    """Train, and write model.safetensors, history.csv and run.json; the model last.
+    """Train, and write model.safetensors, history.csv run.json and the snapshots that are asked for; the model last.
 
     Raises:
         Interrupted: when it was asked to stop, or its time was nearly up; started again, it goes on.
@@ -89,12 +91,14 @@ def run(job: Training) -> None:
     key = digest({"settings": job.settings, "inputs": by.inputs})
     checkpoints = Checkpoints(job.checkpoints / key, console.line)
     ranks.first(lambda: checkpoints.refuse(job.attempt))
+    kept = Snapshots(checkpoints.folder / "snapshots", job.settings.get("snapshots", ()))
     stop = _stopper(job.minutes)
     try:
         with contextlib.ExitStack() as owned:
             ranks.first(lambda: owned.enter_context(checkpoints.lock()))
-            progress, network = _train(job, accelerator, checkpoints, stop, console)
-            ranks.first(lambda: _write(job, network, progress, by))
+            upkeep = Upkeep(checkpoints, job.save_every_s, stop, console, kept)
+            progress, network = _train(job, accelerator, upkeep)
+            ranks.first(lambda: _write(job, network, progress, by, kept))
         if main:
             checkpoints.remove()
     except LockedError:
@@ -108,13 +112,11 @@ def run(job: Training) -> None:
         accelerator.end_training()
 
 
-def _train(
-    job: Training, accelerator: Accelerator, checkpoints: Checkpoints, stop: Callable[[], bool], console: Console
-) -> tuple[Progress, MultiExit]:
+def _train(job: Training, accelerator: Accelerator, upkeep: Upkeep) -> tuple[Progress, MultiExit]:
     start.check_data(job.data, job.prepared_by)
     data = prepared.read(job.data, job.workers // accelerator.num_processes, job.settings["network"])
     if data.remark:
-        console.line(data.remark)
+        upkeep.console.line(data.remark)
     samples = blanks(data)
     network = build.network(job.settings["network"], samples, job.settings["seed"])
     progress = Progress()
@@ -129,13 +131,13 @@ def _train(
         job.settings["seed"],
         Views(data, accelerator.device),
         accelerator,
-        Upkeep(checkpoints, job.save_every_s, stop, console),
+        upkeep,
         progress,
     )
     return progress, network
 
 
-def _write(job: Training, network: MultiExit, progress: Progress, by: made.Made) -> None:
+def _write(job: Training, network: MultiExit, progress: Progress, by: made.Made, kept: Snapshots) -> None:
     exits = [{"exit": k, "after_block": block} for k, block in enumerate(network.blocks, start=1)]
     module = network.backbone if "placement" not in job.settings["network"] else network
     gained = task.of(job.settings["network"]).gained
@@ -143,6 +145,8 @@ def _write(job: Training, network: MultiExit, progress: Progress, by: made.Made)
     about = record(job.settings, by.inputs, job.output / "history.csv")
     told = {**about, "exits": exits, "phases": progress.phases}
     atomic.write_json(job.output / "run.json", told)
+    if kept.epochs:
+        kept.join(job.output / SNAPSHOTS, by)
     save_weights(job.output / "model.safetensors", module, by)
 
 

@@ -15,11 +15,13 @@ from accelerate import Accelerator
 from manyexits.batches.views import Views
 from manyexits.models.cost import Costs
 from manyexits.models.network import MultiExit
+from manyexits.models.snapshots import Moment
 from manyexits.training import history, ranks
 from manyexits.training.checkpoint import Checkpoints
 from manyexits.training.console import Console
 from manyexits.training.history import Progress
 from manyexits.training.phase import Phase, Told
+from manyexits.training.snapshots import Snapshots
 
 CHECK_EVERY = 10
 """Steps between looks at the clock, at signals, and at whether the loss is a number."""
@@ -41,6 +43,8 @@ class Upkeep:
     """Asked between steps whether to save and stop."""
     console: Console
     """Where progress is shown."""
+    snapshots: Snapshots | None = None
+    """What is kept of its way."""
 
 
 def fit(
@@ -76,9 +80,10 @@ def fit(
         if saved is not None:
             phase.restore(saved)
             saved = None
+        keep = Keeper(phase, progress, upkeep)
         if progress.epoch == 1 and progress.step == 0:
             progress.flops += phase.flops_once
-        keep = Keeper(phase, progress, upkeep)
+            keep.snapshot(0)
         while not phase.stopping.over(progress.epoch - 1):
             # the steps of an epoch
             for step, slices in enumerate(phase.feed.epoch(progress.epoch, progress.step), progress.step):
@@ -100,6 +105,7 @@ def fit(
             progress.history += rows
             accelerator.log(history.curves(rows, phase.task.gained), step=len(progress.history))
             console.line(history.line(rows, phase.task.gained, improved))
+            keep.snapshot(progress.epoch)
             # the next epoch
             progress.epoch, progress.step = progress.epoch + 1, 0
             phase.sums.zero_()
@@ -126,6 +132,12 @@ class Keeper:
     def seconds(self) -> float:
         """Time spent in the phase by this and earlier attempts."""
         return time.monotonic() - self.began
+
+    def snapshot(self, epoch: int) -> None:
+        """Keep the weights after an epoch of the phase, or before its first step, if they are asked for."""
+        if kept := self.upkeep.snapshots:
+            moment = Moment(self.progress.phase, self.phase.name, epoch)
+            ranks.first(lambda: kept.take(self.phase.network, moment))
 
     def maybe_save(self) -> None:
         """Save if it is time, or asked to stop. All ranks decide alike; the first one writes.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manyexits.artefacts.tables import _latex
+from manyexits.artefacts.tables import Table, _latex
 
 numbers = st.integers(0, 12).flatmap(lambda n: st.lists(st.integers(1, 60), min_size=n, max_size=n))
 
@@ -53,3 +53,12 @@ def test_each_part_is_a_tabular_of_its_own_under_one_title():
 def test_cells_of_means_stand_at_their_points_bold_or_not(cell, printed):
     lines = _latex.tabular(pd.DataFrame({"experiment": ["a", "b"], "50 %": [cell, "1.00 ± 0.10"]}))
     assert lines[4] == rf"a & {printed} \\"
+
+
+@pytest.mark.parametrize("kind", ["string", "object", "float64"])
+def test_an_empty_cell_is_a_dash_in_every_form(kind):
+    cells = pd.DataFrame({"a": pd.Series([None, None], dtype=kind), "b": ["x", "y"]})
+    made = Table(pd.DataFrame(), {"one": cells})
+    assert "| –   | x   |" in made.markdown()
+    assert "– & x" in made.latex("label", "caption")
+    assert "<td>–</td>" in made.page()

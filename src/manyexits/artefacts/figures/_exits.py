@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from manyexits.artefacts.figures._style import SURFACE
 
@@ -20,7 +20,7 @@ class ExitColours:
         shades = colormaps[SURFACE](np.linspace(0, 1, len(self.exits)))
         self.of = dict(zip(self.exits, map(tuple, shades), strict=True))
 
-    def bar(self, made: Figure, axes: Any) -> None:
+    def bar(self, made: Figure | SubFigure, axes: Any) -> None:
         """The key, below these panels."""
         count = len(self.exits)
         shown = ScalarMappable(BoundaryNorm(np.arange(count + 1) - 0.5, count), ListedColormap([*self.of.values()]))

@@ -21,6 +21,8 @@ from manyexits.study import components
 
 SAMPLE = "sample"
 """Column that only the page has, and committed records never: texts and pictures belong to their publishers."""
+FINDING = "finding: "
+"""Begins a note that says what was seen: a sentence made from the numbers, which captions repeat."""
 PICTURE = re.compile(r"data:image/png;base64,[\w+/=]+")
 """A picture that stands in a cell."""
 STYLE = (
@@ -38,8 +40,11 @@ class Table:
     data: pd.DataFrame
     """Every number, tidy; fractions."""
     sections: dict[str, pd.DataFrame]
-    """Title -> cells as text; percent."""
+    """Title -> cells as text; percent. An empty one is a dash."""
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sections = {title: cells.astype(object).fillna("–") for title, cells in self.sections.items()}
 
     def markdown(self) -> str:
         """All sections and notes; in all forms a cell between two ** is bold."""

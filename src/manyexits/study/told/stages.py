@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from manyexits.study import components
 from manyexits.study.components import Numbers
 from manyexits.study.entries import DatasetEntry, WeightsEntry
-from manyexits.study.fields import Distinct, Open, Protocol, Seed
+from manyexits.study.fields import Distinct, Open, Positive, Protocol, Seed, Several
 from manyexits.study.told.parts import (
     Digest,
     LabelSettings,
@@ -61,6 +61,7 @@ class TrainingSettings(StageSettings, Stated):
     seed: Seed
     start: Digest | Literal["scratch"] = "scratch"
     weights: StartSettings | None = None
+    snapshots: Distinct[Annotated[int, Field(ge=0)]] | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> "TrainingSettings":
@@ -76,6 +77,23 @@ class OfNetworkSettings(OfFileSettings):
     network: NetworkSettings
     one_a_pass: list[tuple[str, str]] = Field(default_factory=list)
     """Phases and recipes with one sample per device and pass."""
+
+
+class KeptSettings(Numbers):
+    """How much of the activations is read and kept."""
+
+    model_config = ConfigDict(extra="forbid")
+    n: Several
+    columns: Positive
+    components: Positive
+    n_similarity: Several
+
+
+class RepresentSettings(OfFileSettings):
+    """Of the activations of a trained network."""
+
+    network: NetworkSettings
+    kept: KeptSettings
 
 
 class CalibrateSettings(OfFileSettings):
