@@ -57,8 +57,8 @@ def test_cells_of_means_stand_at_their_points_bold_or_not(cell, printed):
 
 @pytest.mark.parametrize("kind", ["string", "object", "float64"])
 def test_an_empty_cell_is_a_dash_in_every_form(kind):
-    cells = pd.DataFrame({"a": pd.Series([None, None], dtype=kind), "b": ["x", "y"]})
+    cells = pd.DataFrame({"a": ["x", "y"], "b": pd.Series([None, None], dtype=kind)})
     made = Table(pd.DataFrame(), {"one": cells})
-    assert "| –   | x   |" in made.markdown()
-    assert "– & x" in made.latex("label", "caption")
+    assert "| x   | –   |" in made.markdown()
+    assert "x & --" in made.latex("label", "caption")
     assert "<td>–</td>" in made.page()
