@@ -72,6 +72,16 @@ for artefact in STUDY.plan.runs.artefacts:
         localrule: True
 
 
+for experiment in STUDY.plan.runs.shown:
+
+    rule:
+        name:
+            experiment
+        input:
+            STUDY.experiment(experiment),
+        localrule: True
+
+
 localrules:
     all,
     tables,

@@ -44,6 +44,20 @@ def test_the_command_of_the_paper_resolves(clone):
     assert jobs == counts | made
 
 
+def test_an_experiment_is_a_target_that_trains_and_analyses_it(clone):
+    jobs = stats(dry_run(clone, "--profile", "slurm", "cifar100-resnet34"))
+    assert jobs.pop("analyse") == 4 + 1 + 4  # mode connectivity and gradient dominance, by seed, and across seeds
+    assert jobs.pop("analyse_answers") == 4 + 4 + 4 + 5  # easy and hard, rank, information, similarity
+    runs = ("train_with_snapshots", "predict", "calibrate", "evaluate", "represent")
+    assert jobs == dict.fromkeys(runs, 12) | {
+        "prepare": 1,
+        "count_backbone": 1,
+        "count_flops": 1,
+        "pretrain": 4,
+        "compare": 1,
+    }
+
+
 CONFIGURATIONS = {"plan": [], "demo": ["--configfile", "workflow/overlays/demo.yaml"]}
 
 

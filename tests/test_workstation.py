@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from manyexits.artefacts import card, frames, gather
-from manyexits.artefacts.tables import comparisons, mode_connectivity, table1
+from manyexits.artefacts.tables import comparisons, table1
 from manyexits.study import resolve
 from manyexits.study.plan import load
 
@@ -47,7 +47,7 @@ def test_the_card_is_the_one_that_these_records_give_now(records, workstation, r
     assert (tmp_path / "card.md").read_text() == (records / "card.md").read_text()
 
 
-@pytest.mark.parametrize("module", [table1, comparisons, mode_connectivity])
+@pytest.mark.parametrize("module", [table1, comparisons])
 def test_tables_are_made_from_the_records(records, workstation, module):
     name = module.__name__.split(".")[-1]
     told = json.loads(workstation.settings("table", name=name))

@@ -43,8 +43,12 @@ def arguments(job: Job) -> list[str]:
         ],
         "guarantee": ["--predictions", read.get("predictions"), "--costs", read.get("costs")],
         "compare": ["--answers", *read.get("answers", [])],
-        "analyse": [*data, "--runs", *read.get("runs", [])],
-        "table": ["--inputs", *read.get("rows", []), "--comparisons", *read.get("comparisons", [])],
+        "analyse": [*data, "--runs", *read.get("runs", []), "--checkpoints", "checkpoints"],
+        "table": [
+            *("--inputs", *read.get("rows", [])),
+            *("--comparisons", *read.get("comparisons", [])),
+            *("--beside", *read.get("beside", [])),
+        ],
         "figure": ["--inputs", *read.get("rows", [])],
         "card": ["--folder", "results", "--data", "data", "--checkout", str(ROOT)],
     }[job.stage]

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from manyexits.commands.arguments import (
+    BESIDE,
     COMPARISONS,
     CONFIG,
     DEVICE,
@@ -222,7 +224,8 @@ def analyse(chosen: argparse.Namespace) -> None:
     """one analysis of one experiment: all regimes of a seed, or pairs of seeds"""
     from manyexits.analysis import _runs
     from manyexits.data import prepared
-    from manyexits.files import atomic, made, provenance, rows
+    from manyexits.files import atomic, made, provenance, rows, steps
+    from manyexits.files.digests import digest
     from manyexits.study import components
 
     settings, manifest = chosen.settings, chosen.data / "manifest.json"
@@ -234,27 +237,31 @@ def analyse(chosen: argparse.Namespace) -> None:
     read = _runs.READ[what](settings["network"], data, chosen.device)
     runs, inputs = [], {"manifest": manifest}
     expected = made.each(settings, what, chosen.runs)
-    for run, file, digest in zip(settings["runs"], chosen.runs, expected, strict=True):
+    for run, file, whose in zip(settings["runs"], chosen.runs, expected, strict=True):
         found, by = read(file)
-        made.by_settings(file, by, digest)
+        made.by_settings(file, by, whose)
         if what == "models":
             made.of(file, by, manifest=manifest)
         runs.append((run["regime"], run["seed"], found))
         inputs[f"{run['regime']}/s{run['seed']}"] = file
     by = made.by(settings, **inputs)
+    kept = chosen.checkpoints / digest({"settings": settings, "inputs": by.inputs})
     found = module.analyse(runs, data, **settings["options"])
+    if not isinstance(found, list):
+        found = steps.collect(found, kept, lambda said: print(said, file=sys.stderr))
     identity = {key: settings["identity"][key] for key in ("experiment", "variant")}
     columns = ("experiment", "variant", *module.COLUMNS)
     rows.write(chosen.output, [identity | row for row in found], columns, by.settings)
     about = provenance.record(settings, by.inputs, chosen.output)
     atomic.write_json(chosen.output.with_suffix(".json"), about)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def table(chosen: argparse.Namespace) -> None:
     """a table as csv, md, tex and html"""
     from manyexits.artefacts import tables
 
-    tables.draw(chosen.settings, chosen.inputs, chosen.comparisons, chosen.output)
+    tables.draw(chosen.settings, chosen.inputs, chosen.comparisons, chosen.output, chosen.beside)
 
 
 def figure(chosen: argparse.Namespace) -> None:
@@ -286,8 +293,16 @@ VERBS: dict[Callable[[argparse.Namespace], Any], list[Argument]] = {
     evaluate: [SETTINGS, path("predictions"), path("thresholds"), path("costs"), OUTPUT],
     guarantee: [SETTINGS, path("predictions"), path("costs"), OUTPUT],
     compare: [SETTINGS, path("answers", nargs="+"), OUTPUT],
-    analyse: [SETTINGS, path("data"), path("runs", nargs="+"), DEVICE, WORKERS, OUTPUT],
-    table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, OUTPUT],
+    analyse: [
+        SETTINGS,
+        path("data"),
+        path("runs", nargs="+"),
+        path("checkpoints", help="folder below which a long analysis keeps what it has done"),
+        DEVICE,
+        WORKERS,
+        OUTPUT,
+    ],
+    table: [SETTINGS, path("inputs", nargs="+"), COMPARISONS, BESIDE, OUTPUT],
     figure: [SETTINGS, path("inputs", nargs="+"), OUTPUT],
     card: [
         SETTINGS,

@@ -119,6 +119,11 @@ class Wiring:
         """Files of everything that has this name."""
         return [file for kind in self.plan.runs.artefacts[name] for file in self.files(kind, name)]
 
+    def experiment(self, name: str) -> list[str]:
+        """Rows of an experiment's runs, and of all that is analysed of it."""
+        jobs = [job for job in self.plan.of("evaluate", "compare", "analyse") if job.names["experiment"] == name]
+        return [job.writes[0] for job in jobs]
+
     def analyses_of(self, *what: str) -> str:
         """The analyses that read models, or what else, as a constraint of a wildcard."""
         return "|".join(name for name in self.plan.study.analyses if self.plan.runs.analysed(name) in what) or "(?!)"

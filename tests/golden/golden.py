@@ -3,6 +3,8 @@
     python tests/golden/golden.py            print it
     python tests/golden/golden.py --write    make it the one that tests/test_golden.py compares with
 
+Entries that were made on a processor of another maker than the rest stand under `made elsewhere`.
+
 Everything goes through the command line, as the rules call it. Whoever changes a number here bumps the stage's version
 and writes both into one commit, with the reason.
 
@@ -129,14 +131,16 @@ def trace() -> dict[str, Any]:
                 "--output", folder / f"{name}.json")  # fmt: skip
             found[f"count_flops {name}"] = json.loads((folder / f"{name}.json").read_text())
         found |= _numbers(folder, run)
-        options = {"grid": 2, "line": 3, "n_probe": 100, "n_batchnorm": 100, "control": "disjoint"}
+        options = {"grid": 2, "line": 3, "n_probe": 100, "n_batchnorm": 100, "curve": 2}
         regimes = ["disjoint", "joint", "mixed"]
         told = {"analysis": "mode_connectivity", "identity": {"experiment": "e", "variant": ""}, "network": RESNET}
         told |= {"options": options, "runs": [{"regime": regime, "seed": 3} for regime in regimes]}
         models = [folder / regime / "model.safetensors" for regime in regimes]
         run("analyse", "--settings", json.dumps(told), "--data", data, "--runs", *models,
-            "--output", folder / "s3.csv")  # fmt: skip
-        found["analyse mode_connectivity"] = hashlib.sha256(_values(folder / "s3.csv").encode()).hexdigest()
+            "--checkpoints", folder / "kept", "--output", folder / "s3.csv")  # fmt: skip
+        lines = _values(folder / "s3.csv").splitlines()
+        # which units fit best turns with a rounding
+        found["analyse mode_connectivity"] = [line for line in lines if ",matched," not in line]
     return found
 
 
@@ -225,7 +229,7 @@ if __name__ == "__main__":
     if "--in-process" in sys.argv:
         Path(sys.argv[2]).write_text(json.dumps(trace()))
     else:
-        told = json.dumps(fixed(), indent=1)
+        told = json.dumps(fixed() | {"made elsewhere": {}}, indent=1)
         if "--write" in sys.argv:
             GOLDEN.write_text(told + "\n")
         else:

@@ -292,6 +292,7 @@ RIGHT = {
     "TEXT": [("x",), ("x", "y")],
     "RELEASES": [("x",), ("x", "y")],
     "LEFT_OUT": [("x",), ("x", "y")],
+    "BESIDE": [("x",), ("x", "y")],
     "TASKS": [("classification",), ("regression", "classification")],
 }
 

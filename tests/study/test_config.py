@@ -342,7 +342,6 @@ def test_a_sweep_of_experiments_that_vary_nothing_is_refused(raw):
     ("analysis", "options", "message"),
     [
         ("mode_conectivity", {}, "analyses: there is no 'mode_conectivity'; valid names: mode_connectivity"),
-        ("mode_connectivity", {"control": "disjiont"}, "analyses.mode_connectivity.control: there is no 'disjiont'"),
         ("mode_connectivity", {"grd": 3}, "analyses.mode_connectivity"),
         ("mode_connectivity", {"grid": 1}, "analyses.mode_connectivity.grid: "),
     ],
@@ -350,6 +349,12 @@ def test_a_sweep_of_experiments_that_vary_nothing_is_refused(raw):
 def test_analyses_are_checked(raw, analysis, options, message):
     raw["analyses"][analysis] = options
     assert refused(raw).startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["tables", "figures"])
+def test_an_artefact_by_the_name_of_an_experiment_is_refused(raw, kind):
+    raw[kind]["small"] = {"kind": {"tables": "table1", "figures": "fig3"}[kind], "experiments": ["small"]}
+    assert refused(raw).startswith(f"{kind}.small: an experiment has this name, and both are targets")
 
 
 @pytest.mark.parametrize("change", [{"groups": []}, {"groups": [3, 0]}, {"width": 0}])
@@ -399,13 +404,6 @@ def test_label_smoothing_of_scores_is_refused(raw):
     as_scores(raw)["recipes"]["quick"] |= {"label_smoothing": 0.1}
     raw["recipes"]["quick"]["origin"]["label_smoothing"] = "O"
     assert "experiments.small.recipes.backbone: label_smoothing of 'quick' spreads targets over classes" in refused(raw)
-
-
-def test_an_analysis_that_is_not_defined_for_a_task_is_refused(raw):
-    analyses, figures = raw["analyses"], raw["figures"]
-    as_scores(raw) | {}
-    raw["analyses"], raw["figures"] = analyses, figures
-    assert refused(raw) == "figures.fig3: mode_connectivity is not defined for regression; leave small out"
 
 
 def test_the_method_that_leaves_by_a_criterion_asks_for_it(raw):

@@ -1,12 +1,14 @@
 """Whatever the dry run accepts can be drawn: studies by chance, their predictions made up, every table and figure."""
 
 import re
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
 import pytest
+import torch
 import yaml
-from conftest import SMALL
+from conftest import NETWORK, SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
@@ -16,12 +18,14 @@ from trained import written as trained
 from manyexits.analysis import easy_and_hard, gradient_dominance, mode_connectivity
 from manyexits.artefacts import figures, frames, tables
 from manyexits.artefacts.figures._style import style
+from manyexits.batches.views import blank_images
 from manyexits.data.images import Images
 from manyexits.data.prepared import Prepared
 from manyexits.exits import calibrate, compare, criteria, evaluate, guarantee, predict, task
 from manyexits.exits.answers import Answers
 from manyexits.exits.representations import Activations, Representations
 from manyexits.files import rows
+from manyexits.models import build
 from manyexits.models.network import MultiExit
 from manyexits.models.snapshots import Moment
 from manyexits.study import components
@@ -30,9 +34,9 @@ from manyexits.study.refusals import StudyError
 from manyexits.study.regimes import PHASES
 
 
-def draw_table(told, paths, output, beside=()):
-    """A table of these rows and comparisons."""
-    tables.draw(told, paths, list(beside), output)
+def draw_table(told, paths, output, comparisons=(), beside=()):
+    """A table of these rows and comparisons, and of what else it reads."""
+    tables.draw(told, paths, list(comparisons), output, list(beside))
 
 
 DRAW = {"tables": draw_table, "figures": figures.draw}
@@ -91,12 +95,34 @@ class Surface(mode_connectivity.Surface):
     """A bowl over networks that are points."""
 
     def __init__(self, models, data, n_probe, n_batchnorm, n_test):
-        self.flat = [np.random.default_rng(index).standard_normal(5) for index in range(len(models))]
-        self.n_probe, self.test = min(n_probe, N), range(N)
+        self.model = SMALL_NETWORK
+        self.vectors = [
+            torch.from_numpy(np.random.default_rng(index).standard_normal(5)) for index in range(len(models))
+        ]
+        self.flat = [each.numpy() for each in self.vectors]
+        self.n_probe, self.test, self.views = min(n_probe, N), range(N), None
+        self.score = {None: "test_gain"}.get(data.classes, "test_accuracy")
+
+    def add(self, vector):
+        self.vectors.append(self.vectors[-1])
+        return len(self.vectors) - 1
 
     def at(self, weights):
-        far = float(np.linalg.norm(sum(weight * self.flat[index] for index, weight in weights.items())))
+        far = float(np.linalg.norm(sum(weight * self.vectors[index].numpy() for index, weight in weights.items())))
         return mode_connectivity.Point(0.1 + far * np.arange(1, K + 1), 1 / (1 + far * np.arange(1, K + 1)))
+
+
+SMALL_NETWORK = build.network(NETWORK, blank_images(8, 8), seed=0)
+"""Whose units can be matched; else nobody looks at it."""
+
+
+@contextmanager
+def imaginary():
+    """Mode connectivity between networks that are points."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mode_connectivity, "Surface", Surface)
+        patched.setattr(mode_connectivity._curve, "bent", lambda *_, **__: torch.zeros(5))
+        yield
 
 
 def asked_of(job, plan):
@@ -134,9 +160,9 @@ def rows_of(job, plan):
         found = evaluated(*asked_of(job, plan))[1]
         answered = [(run["regime"], run["seed"], found) for run in told["runs"]]
         return [identity | row for row in easy_and_hard.analyse(answered, data_of(job, plan), **told["options"])]
-    network, data = object.__new__(MultiExit), object.__new__(Prepared)  # nobody looks at them
-    models = [(run["regime"], run["seed"], network) for run in told["runs"]]
-    return [identity | row for row in mode_connectivity.analyse(models, data, **told["options"])]
+    models = [(run["regime"], run["seed"], SMALL_NETWORK) for run in told["runs"]]
+    steps = mode_connectivity.analyse(models, data_of(job, plan), **told["options"])
+    return [identity | row for step in steps for row in step()]
 
 
 @cache
@@ -200,7 +226,11 @@ def histories_of(jobs, plan, folder):
 
 def columns(kind, name):
     """Columns of those rows."""
-    reads = components.module(kind, name).READS
+    return columns_of(components.module(kind, name).READS)
+
+
+def columns_of(reads):
+    """Columns of rows of a kind."""
     own = {"rows": rows.COLUMNS, "comparisons": rows.COMPARED, "guarantees": rows.GUARANTEED}
     return own.get(reads) or ("experiment", "variant", *components.constant("analysis", reads, "COLUMNS", ()))
 
@@ -218,6 +248,11 @@ def drawn(plan, kind, name, folder):
     if beside := [row for each in read_by(plan, kind, name, "comparisons") for row in rows_of(each, plan)]:
         rows.write(folder / "comparisons.csv", beside, rows.COMPARED)
         told["comparisons"] = frames.read(frames.COMPARISONS, [folder / "comparisons.csv"], told["experiments"])
+    paths = []
+    for number, each in enumerate(read_by(plan, kind, name, "beside")):
+        paths.append(folder / f"beside{number}.csv")
+        rows.write(paths[-1], rows_of(each, plan), columns_of(told["beside"][number]))
+    told["beside"] = frames.beside(told | {"made_from": {}}, paths)
     return getattr(module, kind.removesuffix("s"))(frame, told, **job.settings["options"])
 
 
@@ -276,7 +311,7 @@ def experiments(draw):
 def studies(draw):
     """The parts of a study that decide on what tables and figures find; now and then one asks for what is not there."""
     made = {"one": draw(experiments()), "two": draw(maybe(experiments()))}
-    made |= {"protocols": draw(some(PROTOCOLS)), "control": draw(st.sampled_from(["disjoint", "joint", "a"]))}
+    made |= {"protocols": draw(some(PROTOCOLS))}
     budgets = st.sampled_from([1e-3, 0.25, 0.399, 0.4, 1.0, 1.1, 2.0])
     made["budgets"] = draw(st.lists(budgets, min_size=1, max_size=3, unique=True))
     there = [name for name in ("one", "two") if made[name]]
@@ -318,6 +353,7 @@ OPTIONS = {
     "schedule": ("protocol", "criterion"),
     "mode_connectivity": (),
     "easy_and_hard": (),
+    "claims": (),
     "budget_curves": ("criterion", "overlay", "colours"),
     "exit_distribution": ("protocol", "criterion"),
     "calibration": (),
@@ -354,7 +390,7 @@ def written(given):
         if given[name]
     }
     raw["analyses"] = {
-        "mode_connectivity": {"grid": 3, "line": 3, "control": given["control"]},
+        "mode_connectivity": {"grid": 3, "line": 3},
         "easy_and_hard": {"n": 3},
         "gradient_dominance": {},
         "numerical_rank": {},
@@ -581,6 +617,20 @@ def check_planes(made, told, plan):
     made.draw_without_rendering()
 
 
+def check_claims(made, told, plan):
+    assert set(made.data["answer"]) <= {"yes", "no", "not decided"}
+    assert len(made.sections["Claims"]) == len(made.data)
+    for identity in told["experiments"]:
+        name = frames.label(identity)
+        seeds, regimes = plan.runs.seeds(name), plan.runs.experiment(name).regimes
+        own = made.data[made.data["experiment"] == name]
+        if {"joint", "mixed"} <= set(regimes):
+            assert own["claim"].str.startswith("(i) ").any()
+        over_seeds = own[~own["n"].str.contains("samples")]
+        assert (over_seeds["answer"] == "not decided").all() or len(seeds) > 1
+    assert not re.search(r"\bnan\b", made.markdown())
+
+
 def check_dominance(made, told, plan):
     if hasattr(made, "axes"):
         shares = [axis for axis in made.axes if axis.get_title()]
@@ -633,6 +683,7 @@ CHECKS = {
     "schedule": check_schedule,
     "mode_connectivity": check_connectivity,
     "easy_and_hard": check_samples,
+    "claims": check_claims,
     "budget_curves": check_curves,
     "exit_distribution": check_distribution,
     "calibration": check_calibration,
@@ -646,9 +697,8 @@ CHECKS = {
 
 
 @pytest.fixture(autouse=True)
-def synthetic(monkeypatch):
-    monkeypatch.setattr(mode_connectivity, "Surface", Surface)
-    with style():
+def synthetic():
+    with imaginary(), style():
         yield
     pyplot.close("all")
 
@@ -679,7 +729,6 @@ PLAIN = {
     "two": None,
     "protocols": PROTOCOLS,
     "budgets": [0.5, 1.0],
-    "control": "disjoint",
 }
 ALL = {name: {"experiments": ["one"]} for name in OPTIONS}
 
@@ -720,8 +769,6 @@ SAID = {
     ),
     "figures.fig3: mode_connectivity compares 2 networks or more": one(regimes=["joint"], seeds=[1])
     | {"comparisons": None},
-    "figures.fig3: mode_connectivity is not defined for regression": one(dataset="scores")
-    | {"calibration": None, "guarantees": None},
     "figures.fig3: it shows 6 regimes of an experiment at most, and one has 12": one(regimes=[*REGIMES])
     | {"schedule": None, "gradient_dominance": None},
     "tables.schedule: the backbone learns for one number of epochs in every regime, and in those of one for joint 2, a"
@@ -798,7 +845,7 @@ def test_a_second_one_of_its_kind_is_drawn_under_its_own_name(kind, name, tmp_pa
         rows.write(paths[-1], rows_of(job, plan), columns(kind, name), job.whose)
     for each in (name, "second"):
         told = plan.job(kind.removesuffix("s"), name=each).settings
-        told = told | {"made_from": {"rows": told["made_from"]["rows"]}}
+        told = told | {"made_from": {"rows": told["made_from"]["rows"]}, "beside": []}
         DRAW[kind](told, paths, tmp_path / f"{each}.made")
     label = b"{tab:second}", f"{{tab:{name}}}".encode()
     second = {path.suffix: path.read_bytes().replace(*label) for path in tmp_path.glob("second.*")}

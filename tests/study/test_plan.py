@@ -213,11 +213,6 @@ def test_two_names_for_one_training_are_refused(raw):
         load(raw)
 
 
-def test_a_control_that_an_experiment_does_not_train_is_left_out(raw):
-    raw["experiments"]["small"]["regimes"] = ["joint", "mixed"]
-    assert load(raw).runs.units("mode_connectivity", "small") == ["s1", "s2"]
-
-
 @pytest.mark.parametrize(
     ("stage", "names", "valid"),
     [

@@ -13,9 +13,8 @@ import yaml
 from conftest import SMALL
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from test_drawable import DRAW, HALF, Surface, columns, histories_of, read_by, recipes, rows_of
+from test_drawable import DRAW, HALF, columns, columns_of, histories_of, imaginary, read_by, recipes, rows_of
 
-from manyexits.analysis import mode_connectivity
 from manyexits.files import rows
 from manyexits.files.provenance import sha256
 from manyexits.study import components
@@ -46,11 +45,12 @@ def whole(kind, name):
             [cells(text) for text in texts[::2]],
             list(map(json.loads, texts[1::2])),
         )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(mode_connectivity, "Surface", Surface)
+    with imaginary():
         texts = [("rows", rows.to_csv(rows_of(job, plan), columns(kind, name))) for job in read_by(plan, kind, name)]
         beside = read_by(plan, kind, name, "comparisons")
         texts += [("comparisons", rows.to_csv(rows_of(job, plan), rows.COMPARED)) for job in beside]
+        more = zip(told.get("beside", ()), read_by(plan, kind, name, "beside"), strict=True)
+        texts += [("beside", rows.to_csv(rows_of(job, plan), columns_of(what))) for what, job in more]
     return told, [what for what, _ in texts], [cells(text) for _, text in texts], []
 
 
@@ -89,7 +89,7 @@ def spoil(files, data):
 
 def judge(kind, name, folder, data):
     told, kinds, files, records = whole(kind, name)
-    paths = {"rows": [], "comparisons": []}
+    paths = {"rows": [], "comparisons": [], "beside": []}
     for index, (what, lines) in enumerate(zip(kinds, spoil(files, data), strict=True)):
         if lines is None:
             continue
@@ -103,7 +103,8 @@ def judge(kind, name, folder, data):
             paths[what][-1].write_text(json.dumps(record))
     said = ""
     try:
-        DRAW[kind](told, paths["rows"], folder / "made.csv", *([paths["comparisons"]] if kind == "tables" else []))
+        more = [paths["comparisons"], paths["beside"]] if kind == "tables" else []
+        DRAW[kind](told, paths["rows"], folder / "made.csv", *more)
     except ValueError as error:
         said = str(error)
     event("refused" if said else "drawn")

@@ -51,11 +51,12 @@ rule analyse:
     params:
         settings=STUDY.settings("analyse"),
         data=STUDY.folder("manifest"),
+        checkpoints=f"{STUDY.output}/.checkpoints",
     message:
         "{wildcards.analysis} of {wildcards.experiment}, {wildcards.unit}"
     shell:
         "manyexits analyse --settings {params.settings:q} --data {params.data:q} --runs {input.runs:q}"
-        " --workers {threads:q} --device {resources.device:q}"
+        " --checkpoints {params.checkpoints:q} --workers {threads:q} --device {resources.device:q}"
         " --output {output.rows:q} 2> {log:q}"
 
 

@@ -39,7 +39,7 @@ rule table:
     message:
         "Table {wildcards.name}"
     shell:
-        "manyexits table --settings {params.settings:q} --inputs {input.rows:q} --comparisons {input.comparisons:q} --output {output.csv:q} 2> {log:q} <<< {params.long:q}"
+        "manyexits table --settings {params.settings:q} --inputs {input.rows:q} --comparisons {input.comparisons:q} --beside {input.beside:q} --output {output.csv:q} 2> {log:q} <<< {params.long:q}"
 
 
 rule figure:

@@ -1,8 +1,6 @@
 """Gradient dominance: which exit's loss moves each stage of the backbone, on the way of a training (our definition;
 DEFINITIONS.md, section 9)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -13,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from manyexits.analysis._modes import norms_in_training
 from manyexits.batches.views import Part, Views
 from manyexits.data.prepared import Prepared
 from manyexits.exits import task
@@ -79,7 +78,10 @@ def products(
     inner = [np.zeros((k, k)) for _ in stages]
     norms = [np.zeros(k) for _ in stages]
     weights = np.zeros(k)
-    with as_in_training(model, stages):
+    model.requires_grad_(False)
+    for parameter in (parameter for stage in stages for parameter in stage):
+        parameter.requires_grad_(True)
+    with norms_in_training(model):
         for part in views.whole(probe, size=batch) if exits else ():
             outputs, memory = _outputs(model, part, exits)
             weights = sum((in_force(model, memory, turn, moment.epoch, costs) for turn in turns), np.zeros(k))
@@ -107,26 +109,6 @@ def weights_of(model: MultiExit) -> list[list[nn.Parameter]]:
         ]
         for stage in model.backbone.stages
     ]
-
-
-@contextmanager
-def as_in_training(model: MultiExit, stages: list[list[nn.Parameter]]) -> Iterator[None]:
-    """BatchNorm as in training, its statistics as before afterwards; nothing else is drawn. Stages have gradients."""
-    buffers = {name: value.clone() for name, value in model.named_buffers()}
-    model.eval()
-    model.requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.train()
-    for parameter in (parameter for stage in stages for parameter in stage):
-        parameter.requires_grad_(True)
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        model.eval()
-        for name, value in model.named_buffers():
-            value.copy_(buffers[name])
 
 
 def _outputs(model: MultiExit, part: Part, exits: tuple[int, ...]) -> tuple[list[Float[Tensor, "b o"]], Memory]:

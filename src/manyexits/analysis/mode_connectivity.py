@@ -1,28 +1,29 @@
-"""Mode connectivity (paper, Figure 3; DEFINITIONS.md, section 10): the loss on the plane through the three regimes and
-on the straight lines between runs, with barriers as numbers."""
+"""Mode connectivity (paper, Figure 3; DEFINITIONS.md, section 10): the loss on the plane through the three regimes, on
+straight lines between runs, before and after their units are matched, and on a curve, with barriers as numbers."""
 
-import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import nn
 
-from manyexits.batches.views import Part, Views
+from manyexits.analysis import _curve, _matching
+from manyexits.analysis._runs import pairs
+from manyexits.analysis._surface import Point, Surface
 from manyexits.data.prepared import Prepared
-from manyexits.models.measure import measure
 from manyexits.models.network import MultiExit
 
+VERSION = 2
 PAIRS = True
 LEAST = 2
 """Networks that one job compares at least."""
-TASKS = ("classification",)
 COLUMNS = (
     "part",
+    "path",
     "first",
     "second",
     "seed",
@@ -37,16 +38,17 @@ COLUMNS = (
     "value",
     "n",
 )
-"""part: line, barrier, plane or anchor. t, alpha, beta: coefficients. x, y: Euclidean distances of backbone parameters.
-metric: train_loss (mean cross-entropy of that exit alone), test_accuracy, barrier, distance."""
-TEXT = ("part", "first", "second", "metric")
+"""part: line, barrier, plane or anchor. path: straight; matched, the second network's units in the order of the
+first's; or curve. t, alpha, beta: coefficients. x, y: Euclidean distances of backbone parameters. metric: train_loss
+(mean cross-entropy or squared error of that exit alone), test_accuracy or test_gain (the negative mean squared error),
+barrier, distance."""
+TEXT = ("part", "path", "first", "second", "metric")
 
 PLANE = ("disjoint", "joint", "mixed")
+BENT = ("joint", "mixed")
+"""Regimes between which there is a curve."""
 MARGIN = 0.2
 """The plane reaches this far beyond its anchors, as a share of the distance between them."""
-BATCHNORM_BATCH = 100
-"""Images of a pass that re-estimates BatchNorm's statistics [O]; these depend on it, since every layer below normalises
-by its batch."""
 FLAT = 1e-6
 """Height of the triangle, relative to its base, below which there is no plane."""
 
@@ -63,59 +65,123 @@ def analyse(
     n_probe: Annotated[int, Field(ge=1, le=10**9)] = 10000,
     n_batchnorm: Annotated[int, Field(ge=1, le=10**9)] = 10000,
     n_test: Annotated[int, Field(ge=1, le=10**9)] | None = None,
-    control: str = "disjoint",
-) -> Rows:
-    """Lines between all pairs of models and, where all three regimes are there, their plane.
+    curve: Annotated[int, Field(ge=0, le=10**9)] = 3000,
+    curve_lr: Annotated[float, Field(gt=0, le=100)] = 0.01,
+    curve_batch: Annotated[int, Field(ge=2, le=10**6)] = 128,
+) -> Iterator[Callable[[], Rows]]:
+    """Lines between all regimes of a seed, or the seeds of every regime; of one seed a curve between joint and mixed
+    and, where all three regimes are there, their plane.
 
     Args:
         runs: of one experiment, as regime, seed and network.
         data: prepared dataset.
         grid: points along each axis of the plane.
-        line: points on a line, ends included.
-        n_probe: training images that the loss is measured on.
-        n_batchnorm: training images that re-estimate BatchNorm's statistics at every point, in batches of 100 [O].
-        n_test: test images that accuracy is measured on; null: all.
-        control: regime whose runs under two seeds are the control.
+        line: points on a line or curve, ends included.
+        n_probe: training samples that the loss is measured on.
+        n_batchnorm: training samples that re-estimate BatchNorm's statistics at every point, in batches of 100 [O].
+        n_test: test samples that the score is measured on; null: all.
+        curve: number of steps that bend the curve [O]; 0: no curve.
+        curve_lr: learning rate of these steps [O].
+        curve_batch: samples of one of them [O].
+
+    Returns:
+        Steps, each of which gives its rows.
     """
-    surface = Surface([model for _, _, model in runs], data, n_probe, n_batchnorm, n_test)
-    rows: Rows = []
-    for first, second in itertools.combinations(range(len(runs)), 2):
-        ends = {
-            "first": runs[first][0],
-            "second": runs[second][0],
-            "seed": runs[first][1],
-            "second_seed": runs[second][1],
-        }
-        rows += [ends | row for row in line_rows(surface, first, second, line)]
+    models = [model for _, _, model in runs]
+    units, vectors = _matching.units_of(models[0]), [states(model) for model in models]
+    surface = Surface(models, data, n_probe, n_batchnorm, n_test)
+    for first, second in pairs(runs):
+        ends = named(runs, first, second)
+        yield partial(line_rows, surface, ends | {"path": "straight"}, first, second, line)
+        if units is not None:
+            order = partial(_matching.matched, vectors[first], vectors[second], units)
+            yield partial(matched_rows, surface, ends | {"path": "matched"}, first, order, line)
     where = {regime: index for index, (regime, _, _) in enumerate(runs)}
-    if len(where) == len(runs) and set(PLANE) <= set(where):
-        rows += [{"seed": runs[0][1]} | row for row in plane_rows(surface, [where[regime] for regime in PLANE], grid)]
-    return rows
+    one_seed = len(where) == len(runs)
+    if one_seed and curve and set(BENT) <= set(where):
+        first, second = (where[regime] for regime in BENT)
+        bend = partial(_curve.bent, steps=curve, lr=curve_lr, batch=curve_batch)
+        yield partial(curve_rows, surface, named(runs, first, second) | {"path": "curve"}, first, second, bend, line)
+    if one_seed and set(PLANE) <= set(where):
+        djm = [where[regime] for regime in PLANE]
+        plane = frame(*(surface.flat[index] for index in djm))
+        about = {"seed": runs[0][1]}
+        for beta in np.linspace(-MARGIN, 1 + MARGIN, grid):
+            yield partial(plane_rows, surface, about, djm, plane, float(beta), grid)
+        yield partial(anchors, about, plane)
 
 
-def line_rows(surface: "Surface", first: int, second: int, points: int) -> Rows:
-    """Loss and accuracy on the straight line between two models, and each exit's barrier."""
+def named(runs: Models, first: int, second: int) -> dict[str, Any]:
+    """Which two runs rows are of."""
+    (one, seed, _), (other, second_seed, _) = runs[first], runs[second]
+    return {"first": one, "second": other, "seed": seed, "second_seed": second_seed}
+
+
+def states(model: MultiExit) -> dict[str, np.ndarray]:
+    """Parameters and buffers, as they are now: surfaces change those of a network."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
+
+
+# -- lines and curves -------------------------------------------------------------------------------------------------
+
+
+def line_rows(surface: Surface, about: dict[str, Any], first: int, second: int, points: int) -> Rows:
+    """Loss and score on the straight line between two networks, and each exit's barrier."""
+    rows = path_rows(surface, about, lambda t: {first: 1 - t, second: t}, points)
+    distance = float(np.linalg.norm(surface.flat[first] - surface.flat[second]))
+    return [*rows, about | {"part": "barrier", "metric": "distance", "value": distance}]
+
+
+def matched_rows(
+    surface: Surface, about: dict[str, Any], first: int, order: Callable[[], dict[str, np.ndarray]], points: int
+) -> Rows:
+    """The same where the second network's units are in the order of the first's."""
+    found = order()
+    parameters = [torch.from_numpy(found[name]) for name, _ in surface.model.named_parameters()]
+    second = surface.add(torch.cat([each.double().flatten() for each in parameters]))
+    return path_rows(surface, about, lambda t: {first: 1 - t, second: t}, points)
+
+
+def curve_rows(
+    surface: Surface,
+    about: dict[str, Any],
+    first: int,
+    second: int,
+    bend: Callable[..., torch.Tensor],
+    points: int,
+) -> Rows:
+    """The same on a curve that was bent so that the loss along it is low."""
+    middle = surface.add(bend(surface.model, (surface.vectors[first], surface.vectors[second]), surface.views))
+    return path_rows(
+        surface, about, lambda t: dict(zip((first, middle, second), _curve.coefficients(t), strict=True)), points
+    )
+
+
+def path_rows(
+    surface: Surface, about: dict[str, Any], weights: Callable[[float], dict[int, float]], points: int
+) -> Rows:
+    """Loss and score along a path between two networks, and each exit's barrier."""
     ts = np.linspace(0, 1, points)
-    measured = [surface.at({first: 1 - t, second: t}) for t in ts]
+    measured = [surface.at(weights(float(t))) for t in ts]
     rows = [
-        {"part": "line", "t": float(t)} | row
+        about | {"part": "line", "t": float(t)} | row
         for t, found in zip(ts, measured, strict=True)
         for row in surface.rows(found)
     ]
-    losses = np.stack([found.loss for found in measured])
-    heights = barrier(ts, losses)
-    rows += [
-        {"part": "barrier", "exit": k, "metric": "barrier", "value": float(height), "n": surface.n_probe}
+    heights = barrier(ts, np.stack([found.loss for found in measured]))
+    return rows + [
+        about | {"part": "barrier", "exit": k, "metric": "barrier", "value": float(height), "n": surface.n_probe}
         for k, height in enumerate(heights, start=1)
     ]
-    distance = float(np.linalg.norm(surface.flat[first] - surface.flat[second]))
-    return [*rows, {"part": "barrier", "metric": "distance", "value": distance}]
 
 
 def barrier(t: Float[np.ndarray, " p"], loss: Float[np.ndarray, "p k"]) -> Float[np.ndarray, " k"]:
     """How far the loss rises above the straight line between its ends, at most; never negative."""
     between = (1 - t)[:, None] * loss[0] + t[:, None] * loss[-1]
     return np.maximum((loss - between).max(0), 0.0)
+
+
+# -- the plane --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -134,6 +200,10 @@ class Frame:
         joint = alpha - beta * self.alpha_d
         return beta, joint, 1 - beta - joint
 
+    def place(self, alpha: float, beta: float) -> dict[str, float]:
+        """A point in both units."""
+        return {"alpha": alpha, "beta": beta, "x": alpha * self.d_x, "y": beta * self.d_y}
+
 
 def frame(d: Float[np.ndarray, " p"], j: Float[np.ndarray, " p"], m: Float[np.ndarray, " p"]) -> Frame:
     """The plane's axes from three parameter vectors in float64.
@@ -150,96 +220,20 @@ def frame(d: Float[np.ndarray, " p"], j: Float[np.ndarray, " p"], m: Float[np.nd
     return Frame(d_x, d_y, alpha_d)
 
 
-def plane_rows(surface: "Surface", djm: list[int], grid: int) -> Rows:
-    """Loss and accuracy on a grid in the plane, and where the three regimes lie in it."""
-    plane = frame(*(surface.flat[index] for index in djm))
+def plane_rows(
+    surface: Surface, about: dict[str, Any], djm: Sequence[int], plane: Frame, beta: float, grid: int
+) -> Rows:
+    """Loss and score on one row of a grid in the plane."""
     low, high = min(-MARGIN, plane.alpha_d - MARGIN), max(1 + MARGIN, plane.alpha_d + MARGIN)
     rows: Rows = []
-    for beta in np.linspace(-MARGIN, 1 + MARGIN, grid):
-        for alpha in np.linspace(low, high, grid):
-            found = surface.at(dict(zip(djm, plane.coefficients(alpha, beta), strict=True)))
-            place = {
-                "alpha": float(alpha),
-                "beta": float(beta),
-                "x": float(alpha * plane.d_x),
-                "y": float(beta * plane.d_y),
-            }
-            rows += [{"part": "plane", **place} | row for row in surface.rows(found)]
-    anchors = zip(PLANE, [(plane.alpha_d, 1.0), (1.0, 0.0), (0.0, 0.0)], strict=True)
-    return rows + [
-        {"part": "anchor", "first": regime, "alpha": a, "beta": b, "x": a * plane.d_x, "y": b * plane.d_y}
-        for regime, (a, b) in anchors
-    ]
+    for alpha in np.linspace(low, high, grid):
+        found: Point = surface.at(dict(zip(djm, plane.coefficients(float(alpha), beta), strict=True)))
+        place = about | {"part": "plane"} | plane.place(float(alpha), beta)
+        rows += [place | row for row in surface.rows(found)]
+    return rows
 
 
-@dataclass(frozen=True)
-class Point:
-    """What was measured at one point of parameter space, per exit."""
-
-    loss: Float[np.ndarray, " k"]
-    accuracy: Float[np.ndarray, " k"]
-
-
-class Surface:
-    """Loss and accuracy as functions of the weights of an affine combination of models."""
-
-    def __init__(
-        self, models: list[MultiExit], data: Prepared, n_probe: int, n_batchnorm: int, n_test: int | None = None
-    ) -> None:
-        self.model = models[0]
-        self.vectors = [torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in models]
-        self.flat = [
-            torch.cat([p.detach().double().flatten() for p in model.backbone.parameters()]).cpu().numpy()
-            for model in models
-        ]
-        """Backbone parameters alone: distances and axes."""
-        order = np.random.default_rng(0).permutation(len(data.train))  # the same images for every regime and point
-        self.probe = replace(data.train, indices=data.train.indices[order[:n_probe]])
-        self.batchnorm = replace(data.train, indices=data.train.indices[order[:n_batchnorm]])
-        tested = np.random.default_rng(1).permutation(len(data.test))[:n_test]
-        self.test = data.test if n_test is None else replace(data.test, indices=data.test.indices[np.sort(tested)])
-        self.views = Views(data, self.vectors[0].device)
-        self.n_probe = len(self.probe)
-
-    @torch.no_grad()
-    def at(self, weights: dict[int, float]) -> Point:
-        """Measure the combination sum(weight * model), BatchNorm's statistics re-estimated there."""
-        combined = torch.stack([self.vectors[index] * weight for index, weight in weights.items()]).sum(0)
-        begin = 0
-        for parameter in self.model.parameters():
-            parameter.copy_(combined[begin : begin + parameter.numel()].view_as(parameter))
-            begin += parameter.numel()
-        estimate_batchnorm(self.model, lambda: self.views.whole(self.batchnorm, size=BATCHNORM_BATCH))
-        loss, _, _ = measure(self.model, self.views, self.probe)
-        _, right, _ = measure(self.model, self.views, self.test)
-        return Point((loss / len(self.probe)).cpu().numpy(), (right / len(self.test)).cpu().numpy())
-
-    def rows(self, point: Point) -> Rows:
-        """A measured point as rows."""
-        both = {"train_loss": (point.loss, self.n_probe), "test_accuracy": (point.accuracy, len(self.test))}
-        return [
-            {"exit": k, "metric": metric, "value": float(value), "n": n}
-            for metric, (values, n) in both.items()
-            for k, value in enumerate(values, start=1)
-        ]
-
-
-def estimate_batchnorm(model: nn.Module, batches: Callable[[], Iterator[Part]]) -> None:
-    """Running statistics anew, in one pass: the momentum of a batch is its share of the images seen including it."""
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    seen = 0
-    for part in batches():
-        n = len(part.targets)
-        seen += n
-        for norm in norms:
-            norm.momentum = n / seen
-        model(part.inputs)
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+def anchors(about: dict[str, Any], plane: Frame) -> Rows:
+    """Where the three regimes lie in the plane."""
+    places = zip(PLANE, [(plane.alpha_d, 1.0), (1.0, 0.0), (0.0, 0.0)], strict=True)
+    return [about | {"part": "anchor", "first": regime} | plane.place(*place) for regime, place in places]

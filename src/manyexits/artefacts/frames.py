@@ -72,6 +72,24 @@ def read(
     return frame
 
 
+def beside(settings: dict[str, Any], paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """What a table reads beside its rows: kind -> frame.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    kinds, made_by = settings.get("beside", []), made.each(settings, "beside", paths)
+    if len(kinds) != len(paths):
+        raise ValueError(f"--beside: the settings name {len(kinds)} files, but {len(paths)} are given; give those")
+    found = {}
+    for kind in dict.fromkeys(kinds):
+        own = [number for number, each in enumerate(kinds) if each == kind]
+        module = SimpleNamespace(READS=kind, OPTION="--beside")
+        read_ = [paths[number] for number in own], settings["experiments"], [made_by[number] for number in own]
+        found[kind] = read(module, *read_, settings["regimes"])
+    return found
+
+
 def _rows(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.DataFrame:
     return rows.read(paths, rows.Wanted(getattr(module, "METRICS", None), getattr(module, "POINTS", None)), made_by)
 

@@ -64,6 +64,11 @@ COMPARISONS: Argument = (
     {"type": Path, "nargs": "*", "default": [], "help": "files of `compare`, for tables that mark what differs"},
 )
 
+BESIDE: Argument = (
+    "--beside",
+    {"type": Path, "nargs": "*", "default": [], "help": "further files, for tables that read more than one kind"},
+)
+
 RAW: list[Argument] = [
     SETTINGS,
     ("--data-root", {"type": Path, "required": True, "help": "folder of the publishers' files"}),

@@ -30,13 +30,21 @@ def representations(jobs: "Jobs") -> list[Job]:
 
 def analyses(jobs: "Jobs") -> list[Job]:
     """Every analysis whose rows some table or figure draws."""
+    runs = jobs.runs
+    pairs = [
+        pair
+        for name, kinds in runs.artefacts.items()
+        for kind in kinds
+        for pair in (
+            *((runs.read_by(kind, name), experiment) for experiment in runs.drawn(kind, name)),
+            *runs.beside(kind, name),
+        )
+    ]
     drawn = {
         (what, experiment, unit): None
-        for name, kinds in jobs.runs.artefacts.items()
-        for kind in kinds
-        if (what := jobs.runs.read_by(kind, name)) in jobs.study.analyses
-        for experiment in jobs.runs.drawn(kind, name)
-        for unit in jobs.runs.units(what, experiment)
+        for what, experiment in pairs
+        if what in jobs.study.analyses
+        for unit in runs.units(what, experiment)
     }
     return [jobs.job("analyse", analysis=what, experiment=name, unit=unit) for what, name, unit in drawn]
 

@@ -59,7 +59,7 @@ KINDS = {
         "analyse",
         ("runs", "data"),
         constants=("COLUMNS",),
-        further=("READS", "TEXT", "LEFT_OUT", "TASKS", "PAIRS", "LEAST"),
+        further=("READS", "TEXT", "LEFT_OUT", "PAIRS", "LEAST"),
     ),
     "criteria": Kind("exits/criteria", "scans", ("task", "n_exits"), constants=("TASKS",)),
     "tables": Kind(
@@ -67,7 +67,7 @@ KINDS = {
         "table",
         ("frame", "told"),
         constants=("READS",),
-        further=("MOST", "COMPARED", "TASKS", "SCHEDULED"),
+        further=("MOST", "COMPARED", "BESIDE", "TASKS", "SCHEDULED"),
     ),
     "figures": Kind(
         "artefacts/figures", "figure", ("frame", "told"), constants=("READS",), further=("MOST", "TASKS", "SCHEDULED")
@@ -89,7 +89,7 @@ CONSTANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("OWN", "PAIRS", "TEACHES", "SCHEDULED"), _TRUTH),
     "SAMPLES": (f"{_NUMBER[0]}, or None", lambda value: value is None or _NUMBER[1](value)),
     **dict.fromkeys(
-        ("COLUMNS", "TEXT", "LEFT_OUT", "RELEASES"),
+        ("COLUMNS", "TEXT", "LEFT_OUT", "RELEASES", "BESIDE"),
         ("a tuple of names, each once", lambda value: _texts(value) and len(set(value)) == len(value)),
     ),
     "TASKS": (f"a tuple of {' and '.join(TASKS)}", lambda value: _texts(value) and set(value) <= set(TASKS)),

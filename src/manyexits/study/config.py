@@ -87,10 +87,12 @@ class Study(Strict):
             options = with_key(f"analyses.{name}", components.options("analysis", name).model_validate, given)
             # what is not set is left out, as of every component
             self.analyses[name] = options.model_dump(exclude_none=True)
-            if "control" in self.analyses[name]:
-                known(f"analyses.{name}.control", self.analyses[name]["control"], list(self.regimes))
         for kind, artefacts in (("tables", self.tables), ("figures", self.figures)):
             for name, artefact in artefacts.items():
+                if name in self.experiments:
+                    raise StudyError(
+                        f"{kind}.{name}: an experiment has this name, and both are targets; name it otherwise"
+                    )
                 self._check_artefact(kind, name, artefact)
         for name, experiment in self.experiments.items():
             self.check_experiment(f"experiments.{name}", experiment)

@@ -73,15 +73,12 @@ def _check_schedule(runs: Runs, key: str, experiment: str) -> None:
 
 
 def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> None:
-    task = runs.dataset(experiment).task_name
-    if task not in components.constant("analysis", analysis, "TASKS", [task]):
-        raise StudyError(f"{key}: {analysis} is not defined for {task}; leave {experiment} out")
     if runs.analysed(analysis) == "answers":
         told = runs.analysis_options(analysis, experiment)
         for key in ("criterion", "protocol"):
             ASKED[key](runs, f"analyses.{analysis}.{key}", told[key], [experiment])
         _check_cells(f"analyses.{analysis}", [told["protocol"]], {told["criterion"]})
-    if runs.analysed(analysis) == "snapshots" and not runs.experiment(experiment).snapshots:
+    if not runs.has(analysis, experiment):
         raise StudyError(
             f"{key}: {analysis} reads weights on the way of a training, and {experiment} keeps none; give its base"
             " `snapshots`, as in [0, 1, 10], or leave it out"
@@ -89,7 +86,7 @@ def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> Non
     if not runs.units(analysis, experiment):
         least = components.constant("analysis", analysis, "LEAST", 1)
         raise StudyError(
-            f"{key}: {analysis} compares {least} networks or more, of several regimes or of its control's seeds, and"
+            f"{key}: {analysis} compares {least} networks or more, of several regimes or seeds, and"
             f" {experiment} has the regimes {', '.join(runs.experiment(experiment).regimes)} and the seeds"
             f" {', '.join(map(str, runs.seeds(experiment)))}; give it more, or leave it out"
         )

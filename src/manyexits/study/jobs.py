@@ -111,7 +111,10 @@ class Jobs:
             experiment: None
             for name, kinds in self.runs.artefacts.items()
             for kind in kinds
-            for experiment in shown.compared(self, kind, name)
+            for experiment in (
+                *shown.compared(self, kind, name),
+                *(experiment for what, experiment in self.runs.beside(kind, name) if what == "comparisons"),
+            )
         }
         return [self.job("compare", experiment=name) for name in drawn]
 

@@ -132,13 +132,10 @@ class Runs:
     # -- analyses, tables and figures ---------------------------------------------------------------------------------
 
     def compared(self, analysis: str, experiment: str, unit: str) -> list[tuple[str, int]]:
-        """(regime, seed) of the runs that one job of an analysis reads: one seed's regimes, or pairs of seeds."""
+        """(regime, seed) of the runs that one job of an analysis reads: those of one seed, or of all."""
         known("analyses", analysis, list(self.study.analyses))
         seeds = self.seeds(experiment) if unit == "seeds" else [int(unit.removeprefix("s"))]
-        regimes = self.experiment(experiment).regimes
-        if unit == "seeds" and (control := self.study.analyses[analysis].get("control")):
-            regimes = [control]
-        return [(regime, seed) for regime in regimes for seed in seeds]
+        return [(regime, seed) for regime in self.experiment(experiment).regimes for seed in seeds]
 
     def analysed(self, analysis: str) -> str:
         """What an analysis reads of every run: its `models`, `snapshots`, `representations`, or `answers`."""
@@ -155,6 +152,27 @@ class Runs:
         protocol = options.get("protocol") or one_protocol(self.study.protocols)
         return options | {"criterion": criterion, "protocol": protocol}
 
+    def has(self, analysis: str, experiment: str) -> bool:
+        """Whether an experiment keeps the snapshots that an analysis may read."""
+        return self.analysed(analysis) != "snapshots" or bool(self.experiment(experiment).snapshots)
+
+    def beside(self, kind: str, name: str) -> list[tuple[str, str]]:
+        """Kind and experiment of what a table reads beside its rows: comparisons of experiments with several regimes,
+        and analyses that the study makes for others."""
+        made = {
+            (what, experiment)
+            for artefact, kinds in self.artefacts.items()
+            for each in kinds
+            if (what := self.read_by(each, artefact)) in self.study.analyses
+            for experiment in self.drawn(each, artefact)
+        }
+        return [
+            (what, experiment)
+            for what in components.constant(kind, self.component(kind, name), "BESIDE", ())
+            for experiment in self.drawn(kind, name)
+            if (len(self.experiment(experiment).regimes) > 1 if what == "comparisons" else (what, experiment) in made)
+        ]
+
     def units(self, analysis: str, experiment: str) -> list[str]:
         """The jobs of an analysis of one experiment: one for each seed, and one across seeds where there are two.
 
@@ -162,10 +180,8 @@ class Runs:
         """
         seeds = self.seeds(experiment)
         paired = components.constant("analysis", analysis, "PAIRS", False) and len(seeds) > 1
-        regimes = self.experiment(experiment).regimes
-        pairs = paired and self.study.analyses[analysis].get("control", regimes[0]) in regimes
         enough = len(self.experiment(experiment).regimes) >= components.constant("analysis", analysis, "LEAST", 1)
-        return ([f"s{seed}" for seed in seeds] if enough else []) + (["seeds"] if pairs else [])
+        return ([f"s{seed}" for seed in seeds] if enough else []) + (["seeds"] if paired else [])
 
     def artefact(self, kind: str, name: str) -> Artefact:
         """A table or figure by its name.

@@ -18,11 +18,16 @@ WHERE = ("dataset", "path", "hub_id", "hub_form", "store", "damaged", "shared")
 def table(jobs: "Jobs", name: str) -> Draft:
     """A table, with the comparisons that it marks, and what makes a run one of the paper's."""
     draft, runs = _artefact(jobs, "tables", name), jobs.runs
-    beside = [] if runs.read_by("tables", name) == "comparisons" else compared(jobs, "tables", name)
-    marked = [jobs.job("compare", experiment=each) for each in beside]
+    among = [] if runs.read_by("tables", name) == "comparisons" else compared(jobs, "tables", name)
+    marked = [jobs.job("compare", experiment=each) for each in among]
     draft.reads["comparisons"] = [job.writes[0] for job in marked]
     if marked:
         draft.settings["made_from"]["comparisons"] = [job.whose for job in marked]
+    more = beside(jobs, name)
+    draft.reads["beside"] = [job.writes[0] for _, job in more]
+    if more:
+        draft.settings["beside"] = [what for what, _ in more]
+        draft.settings["made_from"]["beside"] = [job.whose for _, job in more]
     for told, experiment in zip(draft.settings["experiments"], runs.drawn("tables", name), strict=True):
         regimes = runs.experiment(experiment).regimes
         told["published"] = {regime: published(jobs, experiment, regime) for regime in regimes}
@@ -38,6 +43,18 @@ def compared(jobs: "Jobs", kind: str, name: str) -> list[str]:
     if not runs.artefact(kind, name).options.get(asked):
         return []
     return [each for each in runs.drawn(kind, name) if len(runs.experiment(each).regimes) > 1]
+
+
+def beside(jobs: "Jobs", name: str) -> list[tuple[str, Job]]:
+    """What a table reads beside its rows, by kind."""
+    found = []
+    for what, experiment in jobs.runs.beside("tables", name):
+        if what == "comparisons":
+            found.append((what, jobs.job("compare", experiment=experiment)))
+        else:
+            names = [{"experiment": experiment, "unit": unit} for unit in jobs.runs.units(what, experiment)]
+            found += [(what, jobs.job("analyse", analysis=what, **each)) for each in names]
+    return found
 
 
 def published(jobs: "Jobs", experiment: str, regime: str) -> str:

@@ -401,7 +401,7 @@ def test_a_value_that_only_a_later_version_knows_agrees_while_it_is_the_default(
 def test_analyses_are_told_with_their_settings_and_records(made):
     path = "analyses/mode_connectivity/small"
     links = ", ".join(f"[{unit}]({path}/{unit}.json)" for unit in ("s1", "s2", "seeds"))
-    options = "control disjoint, grid 3, line 3, n_batchnorm 40, n_probe 40"
+    options = "curve 3000, curve_batch 128, curve_lr 0.01, grid 3, line 3, n_batchnorm 40, n_probe 40"
     assert f"| mode_connectivity | small | {options} | {links} |" in written(made)[0]
 
 

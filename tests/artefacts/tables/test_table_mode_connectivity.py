@@ -13,7 +13,7 @@ from manyexits.files import rows
 TOLD = {"experiments": [], "regimes": []}
 
 
-def pair(first, second, seeds, barriers, distance, experiment="small", variant="", n=40):
+def pair(first, second, seeds, barriers, distance, experiment="small", variant="", n=40, path="straight"):
     """Rows of the line between two runs: barriers of all exits, their distance, and a point that is no barrier."""
     ends = {
         "experiment": experiment,
@@ -22,13 +22,15 @@ def pair(first, second, seeds, barriers, distance, experiment="small", variant="
         "second": second,
         "seed": seeds[0],
         "second_seed": seeds[1],
+        "path": path,
     }
     made = [{"part": "line", "t": 0.5, "exit": 1, "metric": "train_loss", "value": 9.0, "n": n}]
     made += [
         {"part": "barrier", "exit": k, "metric": "barrier", "value": value, "n": n}
         for k, value in enumerate(barriers, start=1)
     ]
-    made.append({"part": "barrier", "metric": "distance", "value": distance})
+    if distance is not None:
+        made.append({"part": "barrier", "metric": "distance", "value": distance})
     return [ends | row for row in made]
 
 
@@ -40,7 +42,9 @@ def build(tmp_path):
         paths = [tmp_path / f"{index}.csv" for index in range(len(pairs))]
         for path, made in zip(paths, pairs, strict=True):
             rows.write(path, made, ("experiment", "variant", *COLUMNS))
-        return table(frames.read(mode_connectivity, paths, drawn=[made[0] for made in pairs]), TOLD)
+        named = {(made[0]["experiment"], made[0]["variant"]): made[0] | {"metric": "accuracy"} for made in pairs}
+        told = TOLD | {"experiments": list(named.values())}
+        return table(frames.read(mode_connectivity, paths, drawn=told["experiments"]), told)
 
     return make
 
@@ -86,12 +90,12 @@ def test_one_pair_has_no_deviation(build):
 
 def test_two_seeds_of_one_regime_are_the_control(build):
     made = build(*TWO_SEEDS, CONTROL)
-    assert [line["between"] for line in lines(made)] == ["disjoint – joint", "control: disjoint, two seeds"]
+    assert [line["between"] for line in lines(made)] == ["disjoint – joint", "disjoint, two seeds"]
     assert lines(made)[1]["exit 2 (last)"] == "2.000"
     assert not any("no control" in note for note in made.notes)
     assert made.data.groupby("between")["control"].unique().map(list).to_dict() == {
         "disjoint – joint": [False],
-        "control: disjoint, two seeds": [True],
+        "disjoint, two seeds": [True],
     }
 
 
@@ -124,12 +128,41 @@ def test_experiments_and_variants_are_lines_of_their_own(build):
 
 
 def test_the_note_tells_every_number_of_images(build):
-    assert any("on 40 training images" in note for note in build(*TWO_SEEDS).notes)
+    assert any("on 40 training samples" in note for note in build(*TWO_SEEDS).notes)
     made = build(TWO_SEEDS[0], pair("disjoint", "joint", (1, 1), [0.5], 3.0, experiment="other", n=512))
-    assert any("on 40 or 512 training images" in note for note in made.notes)
+    assert any("on 40 or 512 training samples" in note for note in made.notes)
 
 
 def test_it_renders(build):
     made = build(*TWO_SEEDS, CONTROL)
     assert "| 0.150 ± 0.071 | 0.400 ± 0.141" in made.markdown()
     assert r"8.500 & 0.707 & 0.150 & 0.071 & 0.400 & 0.141 & 2 \\" in made.latex("x", "x")
+
+
+def test_matched_lines_and_the_curve_are_lines_of_their_own_without_a_distance(build):
+    made = build(
+        *TWO_SEEDS,
+        pair("disjoint", "joint", (1, 1), [0.0, 0.1], None, path="matched"),
+        pair("joint", "mixed", (1, 1), [0.0, 0.05], None, path="curve"),
+    )
+    assert [(line["between"], line["distance"], line["exit 2 (last)"]) for line in lines(made)] == [
+        ("disjoint – joint", "8.500 ± 0.707", "0.400 ± 0.141"),
+        ("disjoint – joint, matched", "–", "0.100"),
+        ("joint – mixed, curve", "–", "0.050"),
+    ]
+    assert any(note.startswith("matched: ") for note in made.notes)
+    assert any(note.startswith("curve: ") for note in made.notes)
+    (finding,) = [note for note in made.notes if note.startswith("finding: ")]
+    assert finding == (
+        "finding: small, barrier of the last exit: disjoint – joint 0.400 ± 0.141, disjoint – joint, matched 0.100,"
+        " joint – mixed, curve 0.050"
+    )
+
+
+def test_the_data_hold_intervals_of_the_means(build):
+    data = build(*TWO_SEEDS).data
+    last = data[(data["metric"] == "barrier") & (data["exit"] == 2)].iloc[0]
+    # Student's t with one degree of freedom: 12.706 times the standard error
+    assert last["high"] - last["mean"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert last["mean"] - last["low"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert build(TWO_SEEDS[0]).data["low"].isna().all()

@@ -20,7 +20,13 @@ READS = "mode_connectivity"
 MOST = 6
 """Regimes of an experiment at most: every pair of them has its line in a legend."""
 LEVELS = 24
-MEASURED = {"train_loss": "training loss (nats)", "test_accuracy": "test accuracy (%)"}
+MEASURED = {
+    "train_loss": "training loss (nats)",
+    "test_accuracy": "test accuracy (%)",
+    "test_gain": "negative squared error, test",
+}
+SQUARED = "training loss (squared error)"
+"""How the loss of a regression is called."""
 REGIMES = ("disjoint", "joint", "mixed")
 """What a plane goes through."""
 PANEL = 1.8
@@ -50,8 +56,10 @@ def figure(
     for part, identity, rows, share in zip(parts, experiments, found, shares, strict=True):
         part.suptitle(f"{frames.label(identity)} (planes: seed {int(rows['seed'].min())})", fontweight="bold")
         upper, lower = part.subfigures(2, 1, height_ratios=[2 * (AROUND + share) + LEGENDS / 2, LINES + LEGENDS / 2])
-        planes(upper, rows, appearance)
-        between(lower, rows)
+        regression = (rows["metric"] == "test_gain").any()
+        named = MEASURED | ({"train_loss": SQUARED} if regression else {})
+        planes(upper, rows, appearance, named)
+        between(lower, rows, named["train_loss"])
     return made
 
 
@@ -62,17 +70,18 @@ def _planes_height(rows: pd.DataFrame) -> float:
     return float(np.clip(PANEL * up / across if across > 0 else PANEL / 2, PANEL / 4, 1.5 * PANEL))
 
 
-def planes(part: SubFigure, rows: pd.DataFrame, appearance: dict[str, Look]) -> None:
-    """Two rows of planes, each with one colour scale."""
+def planes(part: SubFigure, rows: pd.DataFrame, appearance: dict[str, Look], named: dict[str, str]) -> None:
+    """Two rows of planes, each with one colour scale: the loss, and what is measured on the test split."""
     last = int(rows["exit"].max())
     exits = list(dict.fromkeys([last, (last + 1) // 2, 1]))
     axes = part.subplots(2, len(exits), squeeze=False, sharex=True, sharey=True)
     of_seed = rows[rows["seed"] == rows["seed"].min()]
     anchors = frames.records(of_seed[of_seed["part"] == "anchor"])
     marks = [(anchor["x"], anchor["y"]) for anchor in anchors]
-    for line, metric in zip(axes, MEASURED, strict=True):
+    score = "test_gain" if (rows["metric"] == "test_gain").any() else "test_accuracy"
+    for line, metric in zip(axes, ("train_loss", score), strict=True):
         points = of_seed[(of_seed["part"] == "plane") & (of_seed["metric"] == metric) & of_seed["exit"].isin(exits)]
-        scale = Scale(points["value"].to_numpy(), logarithmic=metric == "train_loss")
+        scale = Scale(points["value"].to_numpy(), metric)
         drawn = [
             plane(axis, points[points["exit"] == exit_], scale, f"{metric} at exit {exit_}", marks)
             for axis, exit_ in zip(line, exits, strict=True)
@@ -85,7 +94,7 @@ def planes(part: SubFigure, rows: pd.DataFrame, appearance: dict[str, Look]) -> 
                     anchor["x"], anchor["y"], look.marker, color=look.colour, markersize=5, markeredgecolor="white"
                 )
         if any(drawn):
-            scale.bar(part, next(filter(None, drawn)), list(line), MEASURED[metric])
+            scale.bar(part, next(filter(None, drawn)), list(line), named[metric])
         line[0].set_ylabel("towards disjoint")
     for axis in axes[1]:
         axis.set_xlabel("distance, from mixed to joint")
@@ -101,22 +110,23 @@ def _point(regime: str, appearance: dict[str, Look]) -> Line2D:
 
 
 class Scale:
-    """Colours that a row of planes shares: a loss falls into the light on a logarithmic scale, an accuracy rises into
+    """Colours that a row of planes shares: a loss falls into the light on a logarithmic scale, a score rises into
     it."""
 
-    def __init__(self, values: np.ndarray, logarithmic: bool) -> None:
-        self.logarithmic = logarithmic
+    def __init__(self, values: np.ndarray, metric: str) -> None:
+        self.logarithmic = metric == "train_loss"
+        self.factor = 100 if metric == "test_accuracy" else 1
         finite = self.shown(values).compressed()
         low, high = (finite.min(), finite.max()) if len(finite) else (1.0, 1.0)
-        self.low, self.high = low, max(high, low * (1 + 1e-6) + 1e-9)  # a flat surface still has a scale
-        spaced = np.geomspace if logarithmic else np.linspace
+        self.low, self.high = low, max(high, low + 1e-6 * abs(low) + 1e-9)  # a flat surface still has a scale
+        spaced = np.geomspace if self.logarithmic else np.linspace
         self.levels = spaced(self.low, self.high, LEVELS)
-        self.colours = f"{SURFACE}_r" if logarithmic else SURFACE
-        self.norm = (LogNorm if logarithmic else Normalize)(self.low, self.high)
+        self.colours = f"{SURFACE}_r" if self.logarithmic else SURFACE
+        self.norm = (LogNorm if self.logarithmic else Normalize)(self.low, self.high)
 
     def shown(self, values: np.ndarray) -> np.ma.MaskedArray:
         """Values in the units of the scale; a loss may overflow far outside."""
-        return np.ma.masked_invalid(np.maximum(values, 1e-6) if self.logarithmic else 100 * values)
+        return np.ma.masked_invalid(np.maximum(values, 1e-6) if self.logarithmic else self.factor * values)
 
     @property
     def ticks(self) -> list[float]:
@@ -182,55 +192,65 @@ def _apart(
     return kept
 
 
-def between(part: SubFigure, rows: pd.DataFrame) -> None:
-    """Lines and barriers of all pairs of runs, with one legend."""
-    left, right = part.subplots(1, 2)
-    lines(left, rows, int(rows["exit"].max()))
-    barriers(right, rows)
-    handles, labels = left.get_legend_handles_labels()
+def between(part: SubFigure, rows: pd.DataFrame, loss: str) -> None:
+    """Lines and barriers of all pairs of runs, with one legend; barriers once more where units were matched."""
+    straight, matched = rows[rows["path"] != "matched"], rows[rows["path"] == "matched"]
+    axes = part.subplots(1, 3 if len(matched) else 2)
+    looks_ = dict(zip(pairs(straight), _pair_looks(len(pairs(straight))), strict=True))
+    lines(axes[0], straight, int(rows["exit"].max()), looks_, loss)
+    barriers(axes[1], straight, looks_)
+    axes[1].set_title("every exit:\nlargest rise above the straight line")
+    if len(matched):
+        barriers(axes[2], matched, looks_)
+        axes[2].set_title("units of the second network\nin the order of the first's")
+        low, high = zip(axes[1].get_ylim(), axes[2].get_ylim(), strict=True)
+        for axis in axes[1:]:
+            axis.set_ylim(min(low), max(high))
+    axes[1].set_ylabel(f"barrier ({loss.partition('(')[2]}")
+    handles, labels = axes[0].get_legend_handles_labels()
     part.legend(handles, labels, loc="outside lower center", ncols=4, handlelength=2.4, columnspacing=1)
 
 
 def pairs(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Label of a pair of runs -> its rows; the two-seed control last."""
+    """Label of a pair of runs -> its rows: regimes of one seed, the curve between two, seeds of one regime."""
+    rows = rows[rows["second"].notna()]
     within, across = rows[rows["seed"] == rows["second_seed"]], rows[rows["seed"] != rows["second_seed"]]
-    found = {f"{a} – {b}": group for (a, b), group in within.groupby(["first", "second"], sort=False)}
-    control = across[across["second_seed"].notna()]
-    return found | {f"control: {a}, two seeds": group for a, group in control.groupby("first", sort=False)}
+    found = {
+        f"{a} – {b}" + (", curve" if path == "curve" else ""): group
+        for (path, a, b), group in within.groupby(["path", "first", "second"], sort=False)
+    }
+    return found | {f"{a}, two seeds": group for a, group in across.groupby("first", sort=False)}
 
 
-def lines(axis: Axes, rows: pd.DataFrame, last: int) -> None:
-    """Loss of the last exit between runs: one line per seed."""
+def lines(axis: Axes, rows: pd.DataFrame, last: int, appearance: dict[str, Look], loss: str) -> None:
+    """Loss of the last exit between runs: one line per pair of runs."""
     on_lines = rows[(rows["part"] == "line") & (rows["metric"] == "train_loss") & (rows["exit"] == last)]
-    found = pairs(on_lines)
-    for look, (name, group) in zip(_pair_looks(len(found)), found.items(), strict=True):
+    for name, group in pairs(on_lines).items():
+        look = appearance[name]
         for number, (_, runs) in enumerate(group.groupby(["seed", "second_seed"])):
             label = name if number == 0 else None
             axis.plot(runs["t"], runs["value"], color=look.colour, linestyle=look.line, label=label)
     told = [f"n = {int(on_lines['n'].max()):,}"]
-    told += [] if any(name.startswith("control") for name in found) else [frames.no_control(rows)]
+    told += [] if (rows["seed"] != rows["second_seed"])[rows["second"].notna()].any() else [frames.no_control(rows)]
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("t, from the first run to the second")
-    axis.set_ylabel("training loss (nats)")
+    axis.set_ylabel(loss)
     axis.set_title("last exit, between runs\n" + "; ".join(told))
 
 
-def barriers(axis: Axes, rows: pd.DataFrame) -> None:
-    """Barrier of every exit: mean over seeds, each seed as a point. The scale is linear next to zero and logarithmic
-    above, so that small ones can be read beside the control's."""
+def barriers(axis: Axes, rows: pd.DataFrame, appearance: dict[str, Look]) -> None:
+    """Barrier of every exit: mean over pairs of runs, each pair as a point. The scale is linear next to zero and
+    logarithmic above, so that small ones can be read beside the control's."""
     of_exits = rows[(rows["part"] == "barrier") & (rows["metric"] == "barrier")]
-    found = pairs(of_exits)
-    for look, (name, group) in zip(_pair_looks(len(found)), found.items(), strict=True):
-        mean = group.groupby("exit")["value"].mean()
+    for name, group in pairs(of_exits).items():
+        look, mean = appearance[name], group.groupby("exit")["value"].mean()
         axis.plot(mean.index, mean, color=look.colour, linestyle=look.line, label=name)
-        axis.plot(group["exit"], group["value"], look.marker, color=look.colour, markersize=3.5)
+        axis.plot(group["exit"], group["value"], look.marker, color=look.colour, markersize=2.5)
     axis.set_xlabel("exit")
     axis.set_xticks(sorted(rows["exit"].dropna().unique()))
-    axis.set_ylabel("barrier (nats)")
-    axis.set_title("every exit:\nlargest rise above the straight line")
     positive = of_exits["value"][of_exits["value"] > 0]
     linear = 10.0 ** math.floor(math.log10(positive.min())) if len(positive) else 1.0
     axis.set_yscale("symlog", linthresh=max(linear, LEAST))

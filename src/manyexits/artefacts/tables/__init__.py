@@ -6,6 +6,7 @@
 import html
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,13 @@ class Table:
         return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{chr(10).join(parts)}\n<ul>\n{notes}</ul>\n"
 
 
-def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], output: Path) -> None:
+def draw(
+    settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], output: Path, beside: Sequence[Path] = ()
+) -> None:
     """Make a table and write it as csv, md, tex and html, under the name of `output` whatever its suffix.
 
-    A table that is COMPARED is told a frame of `comparisons`, too, where there are any.
+    A table that is COMPARED is told a frame of `comparisons`, too, where there are any, and one that reads more BESIDE
+    its rows a frame of each kind.
     """
     module = components.module("tables", settings["name"])
     drawn, regimes = settings["experiments"], settings["regimes"]
@@ -82,6 +86,7 @@ def draw(settings: dict[str, Any], inputs: list[Path], comparisons: list[Path], 
     made_by = each(settings, "comparisons", comparisons)
     if comparisons:
         told["comparisons"] = frames.read(frames.COMPARISONS, comparisons, drawn, made_by, regimes)
+    told["beside"] = frames.beside(settings, beside)
     made = module.table(frame, told, **settings["options"])
     atomic.write_text(output.with_suffix(".md"), made.markdown())
     atomic.write_text(output.with_suffix(".tex"), made.latex(output.stem, _caption(module)))

@@ -234,6 +234,8 @@ class TableSettings(ArtefactSettings):
     """A table."""
 
     kind = "tables"
+    beside: list[str] = Field(default_factory=list)
+    """Kinds of the files that it reads beside its rows, in their order."""
 
 
 class FigureSettings(ArtefactSettings):
