@@ -186,10 +186,8 @@ def test_seconds_and_commits_are_those_of_the_records(screen, records):
     assert int(trainings) == len(found)
     spent = {json.dumps(phase): phase["device_seconds"] for told in found for phase in told["phases"]}
     assert f"{sum(spent.values()):,.0f}" == seconds  # a phase 1 that runs share counts once
-    (commit, measured) = re.findall(r"trained at commit (\w{7}), Figure 3 measured at (\w{7})", text)[0]
+    (commit,) = re.findall(r"trained at commit (\w{7})", text)
     assert {told["commit"][:7] for told in found} == {commit}
-    analyses = [json.loads(file.read_text()) for file in (records / "analyses/mode_connectivity").rglob("*.json")]
-    assert {told["commit"][:7] for told in analyses} == {measured}
 
 
 def test_samples_seeds_and_epochs_are_those_of_the_records(screen, records, runs):
@@ -206,28 +204,9 @@ def test_samples_seeds_and_epochs_are_those_of_the_records(screen, records, runs
     assert ("no phase stopped early" in text) == (not any(phase["stopped_early"] for phase in trained))
 
 
-def test_every_barrier_is_that_of_the_analysis(screen, records):
-    text = " ".join(screen.split())
-    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses/mode_connectivity").rglob("*.csv")])
-    last = frame[(frame["metric"] == "barrier") & (frame["exit"] == frame["exit"].max())]
-    said = re.findall(r"from ([\w-]+) to ([\w-]+) by (\d+\.\d+)(?: ± (\d+\.\d+))?", text)
-    assert len(said) >= len(last["first"].unique()) + 1
-    for first, second, mean, std in said:
-        pair = last[(last[["first", "second"]].apply(set, axis=1) == {first, second})]
-        pair = pair[(pair["seed"] == pair["second_seed"]) == (first != second)]
-        digits = len(mean.split(".")[1])
-        assert f"{pair['value'].mean():.{digits}f}" == mean, (first, second)
-        assert not std or f"{pair['value'].std():.{digits}f}" == std, (first, second)
-
-
-def test_points_of_the_lines_and_photographs_are_those_of_the_records(screen, records):
-    text = " ".join(screen.split())
-    frame = pd.concat([pd.read_csv(file) for file in (records / "analyses/mode_connectivity").rglob("*.csv")])
-    points = frame.loc[frame["part"] == "line", "t"].nunique()
-    (probed,) = frame.loc[frame["metric"] == "barrier", "n"].unique()
-    assert f"({points} points of each line, {probed:.0f} photographs)" in text
+def test_the_photographs_are_those_of_the_records(screen, records):
     splits = json.loads((records / f"data/{DATASET}/manifest.json").read_text())["n"]
-    assert f"on {sum(splits.values()):,} of Imagenette's" in text
+    assert f"on {sum(splits.values()):,} of Imagenette's" in " ".join(screen.split())
 
 
 def test_the_share_of_the_training_cost_is_that_of_the_table(screen):
