@@ -65,7 +65,7 @@ def training(part: SubFigure, of: dict[str, pd.DataFrame], colours: ExitColours)
         axis.set_xlabel("epoch of the phase")
         axis.set_xticks(range(len(each.columns)), labels=[f"{epoch:g}" for epoch in each.columns])
     axes[0].set_ylabel("stage")
-    colours.bar(part, list(axes))
+    colours.bar(part, list(axes), "exit with the largest share")
 
 
 def cells(axis: Axes, values: pd.DataFrame, scale: float = 1, **how: Any) -> Any:

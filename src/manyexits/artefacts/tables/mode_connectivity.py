@@ -8,6 +8,8 @@ from manyexits.artefacts import frames, intervals
 from manyexits.artefacts.tables import FINDING, Table
 
 READS = "mode_connectivity"
+PATHS = {"straight": "", "matched": ", matched", "curve": ", curve"}
+"""Path between two runs -> how it is named behind them."""
 UNITS = {"accuracy": "nats", "spearman": "squared error"}
 """Metric of an experiment -> unit of its loss."""
 
@@ -81,7 +83,11 @@ def notes(frame: pd.DataFrame, data: pd.DataFrame) -> list[str]:
 
 
 def _pair(row: dict[str, Any]) -> str:
-    path = {"straight": "", "matched": ", matched", "curve": ", curve"}[row["path"]]
+    if row["path"] not in PATHS:
+        raise ValueError(
+            f"--inputs: there are barriers on a path {row['path']!r}; let the workflow make the files again"
+        )
+    path = PATHS[row["path"]]
     if row["seed"] == row["second_seed"]:
         return f"{row['first']} – {row['second']}{path}"
     return f"{row['first']}, two seeds{path}"
