@@ -60,7 +60,7 @@ def rank() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer"
         path.write_bytes(values.numpy().tobytes())
-        spooled = activations.Spooled(1, "output", M, np.memmap(path, dtype=np.float32, mode="r", shape=(N, M)), None)
+        spooled = activations.Spooled(1, "output", M, np.memmap(path, dtype=np.float32, mode="r+", shape=(N, M)), None)
 
         def plain() -> object:
             centred = values.double() - values.double().mean(0)
