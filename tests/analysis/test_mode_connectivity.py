@@ -181,8 +181,10 @@ def test_bending_lowers_the_loss_in_the_middle_and_changes_no_network(models, pr
     bent = _curve.bent(models[2], ends, views, steps=60, lr=0.1, batch=48)
     assert all(np.array_equal(value, before[name]) for name, value in states(models[2]).items())
     surface = Surface(models, data, n_probe=1000, n_batchnorm=1000)
-    middle = dict(zip((0, surface.add(bent), 1), _curve.coefficients(0.5), strict=True))
-    assert surface.at(middle).loss.mean() < surface.at({0: 0.5, 1: 0.5}).loss.mean() - 0.1
+    with surface.beside(bent) as middle:
+        there = surface.at(dict(zip((0, middle, 1), _curve.coefficients(0.5), strict=True)))
+    assert there.loss.mean() < surface.at({0: 0.5, 1: 0.5}).loss.mean() - 0.1
+    assert len(surface.vectors) == len(models)
     unbent = _curve.bent(models[2], ends, views, steps=0, lr=0.1, batch=48)
     assert torch.allclose(unbent, (ends[0] + ends[1]) / 2, atol=1e-6)
 
@@ -245,11 +247,12 @@ def test_a_shuffled_copy_is_found_again_and_has_no_barrier(kind, prepared):
     found = _matching.matched(arrays, other, units)
     assert all(np.array_equal(found[name], value) for name, value in arrays.items())
     surface = Surface([model], data, n_probe=1000, n_batchnorm=1000)
-    second = surface.add(flat(loaded(network(kind, prepared), other)))
-    again = surface.add(flat(loaded(network(kind, prepared), found)))
-    told = [barriers(surface, lambda t, to=to: {0: 1 - t, to: t}, points=5) for to in (second, again)]
-    assert max(told[0]) > 0.01
-    assert told[1] == pytest.approx([0.0] * 3, abs=1e-4)
+    heights = []
+    for renumbered in (other, found):
+        with surface.beside(flat(loaded(network(kind, prepared), renumbered))) as second:
+            heights.append(barriers(surface, lambda t, to=second: {0: 1 - t, to: t}, points=5))
+    assert max(heights[0]) > 0.01
+    assert heights[1] == pytest.approx([0.0] * 3, abs=1e-4)
 
 
 def test_matching_never_makes_the_networks_less_alike(prepared):

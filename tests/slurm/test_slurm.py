@@ -3,12 +3,14 @@
 `make test-slurm` runs this, as root, on a machine with Slurm's programs and no Slurm of its own.
 """
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,11 +31,15 @@ SITE = {
 """What a user of this cluster would add to the profile."""
 
 
-def snakemake(clone: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake under way; what it says is in `said`."""
+@contextlib.contextmanager
+def snakemake(clone: Path, *arguments: str) -> Iterator[subprocess.Popen]:
+    """Snakemake under way, and ended with the block; what it says is in `said`."""
     command = [sys.executable, "-m", "snakemake", *arguments, *STUDY]
-    with (clone / "said").open("w") as said:
-        return subprocess.Popen(command, cwd=clone, stdout=said, stderr=said)
+    with (clone / "said").open("w") as said, subprocess.Popen(command, cwd=clone, stdout=said, stderr=said) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # nothing, where it has ended; else it takes its jobs back
 
 
 def ended(process: subprocess.Popen, clone: Path) -> None:
@@ -62,13 +68,13 @@ def study(tmp_path_factory):
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder, running(Path(folder)):
         targets = ["results/slurm/figures/fig3.pdf", f"results/slurm/{FOUR}/model.safetensors"]
         site = [word for option, value in SITE.items() for word in (f"--{option}", value)]
-        process = snakemake(clone, "--profile", "slurm", *targets, *site)
-        while not list(clone.glob("results/slurm/.checkpoints/*/latest.ckpt")):
-            assert process.poll() is None, (clone / "said").read_text()
-            time.sleep(0.2)
-        (killed,) = of_rule("train_wildcards_digits-four", jobs())
-        subprocess.run(["scancel", "--signal=KILL", "--full", killed], check=True)
-        ended(process, clone)
+        with snakemake(clone, "--profile", "slurm", *targets, *site) as process:
+            while not list(clone.glob("results/slurm/.checkpoints/*/latest.ckpt")):
+                assert process.poll() is None, (clone / "said").read_text()
+                time.sleep(0.2)
+            (killed,) = of_rule("train_wildcards_digits-four", jobs())
+            subprocess.run(["scancel", "--signal=KILL", "--full", killed], check=True)
+            ended(process, clone)
         yield clone, jobs(), killed
 
 
@@ -115,6 +121,7 @@ def test_four_devices_are_four_ranks(study):
 def test_the_killed_training_ends_with_the_bits_of_one_that_was_left_in_peace_outside_of_slurm(study):
     clone, _, _ = study
     undisturbed = f"results/undisturbed/{FOUR}/model.safetensors"
-    ended(snakemake(clone, "--cores", "2", undisturbed, "--config", "output=results/undisturbed"), clone)
+    with snakemake(clone, "--cores", "2", undisturbed, "--config", "output=results/undisturbed") as process:
+        ended(process, clone)
     for file in ("model.safetensors", "history.csv"):
         assert sha256(clone / f"results/slurm/{FOUR}" / file) == sha256(clone / f"results/undisturbed/{FOUR}" / file)

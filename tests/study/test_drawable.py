@@ -103,9 +103,8 @@ class Surface(mode_connectivity.Surface):
         self.n_probe, self.test, self.views = min(n_probe, N), range(N), None
         self.score = {None: "test_gain"}.get(data.classes, "test_accuracy")
 
-    def add(self, vector):
-        self.vectors.append(self.vectors[-1])
-        return len(self.vectors) - 1
+    def beside(self, vector):
+        return super().beside(self.vectors[-1])
 
     def at(self, weights):
         far = float(np.linalg.norm(sum(weight * self.vectors[index].numpy() for index, weight in weights.items())))
@@ -131,7 +130,7 @@ def asked_of(job, plan):
     labels = {"classes": None, "scores": None} | plan.runs.dataset(job.names["experiment"]).task
     scores = tuple(labels["scores"]) if labels["scores"] else None
     criteria_ = tuple(plan.study.criteria(entry))
-    return labels["classes"], scores, criteria_, tuple(plan.study.protocols), tuple(plan.study.budgets)
+    return labels["classes"], scores, criteria_, tuple(plan.study.protocols_of(entry)), tuple(plan.study.budgets)
 
 
 def rows_of(job, plan):
@@ -299,6 +298,7 @@ def experiments(draw):
         "method": method,
         "regimes": draw(some([*REGIMES][:3]) | some([*REGIMES])),
         "criteria": criteria,
+        "protocols": draw(maybe(some(PROTOCOLS))),
         "seeds": draw(maybe(some([1, 2, 3]))),
         "snapshots": draw(maybe(some([0, 1, 2]))),
         "vary": vary,
@@ -459,7 +459,7 @@ def check_table1(made, told, plan):
     assert shown <= expected
     for experiment, variant, _ in expected - shown:
         name = frames.label({"experiment": experiment, "variant": variant})
-        asked = told["options"].get("protocols") or plan.study.protocols
+        asked = told["options"].get("protocols") or told["protocols"]
         for protocol in {"geometric", "temperature"} & set(asked):
             assert f"{name} is not under protocol {protocol}, which is defined for confidence alone" in made.notes
     assert len(made.sections) == 2 * made.data["protocol"].nunique()
@@ -742,6 +742,10 @@ def one(**stated):
     [
         *({"protocols": [name]} for name in PROTOCOLS),
         {"protocols": ["geometric", "paper"]},
+        one(protocols=["temperature", "geometric"]),
+        one(protocols=["temperature", "geometric"])
+        | {"two": PLAIN["one"] | {"protocols": ["paper", "geometric"]}}
+        | {name: {"experiments": ["one", "two"]} for name in ("table1", "comparisons", "exit_distribution")},
         one(criteria=["entropy"]),
         one(criteria=["patience"]),
         {"exit_distribution": ALL["exit_distribution"] | {"protocol": "temperature"}},
@@ -781,11 +785,11 @@ SAID = {
     )
     | {"protocols": ["geometric"]}
     | dict.fromkeys(("comparisons", "exit_distribution", "schedule", "easy_and_hard")),
-    "tables.table1.protocols: there is no 'shared'; valid names: ": {
+    "tables.table1.protocols: one has no thresholds under 'shared', but under paper; add it": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
     },
-    "figures.exit_distribution.protocol: there is no 'geometric'; valid names: paper": {
+    "figures.exit_distribution.protocol: one has no thresholds under 'geometric', but under paper; add it": {
         "protocols": ["paper"],
         "exit_distribution": ALL["exit_distribution"] | {"protocol": "geometric"},
     },
@@ -796,6 +800,15 @@ SAID = {
     "tables.table1.criteria: this list must not be empty": {"table1": ALL["table1"] | {"criteria": []}},
     "tables.table1.criteria: one is not evaluated under 'patience', but under confidence, entropy": {
         "table1": ALL["table1"] | {"criteria": ["confidence", "patience"]}
+    },
+    "figures.exit_distribution.protocol: one has no thresholds under 'shared', but under paper, geometric": one(
+        protocols=["paper", "geometric"]
+    )
+    | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "shared"}},
+    "tables.table1: its experiments have no protocol in common; leave some out": {
+        **one(protocols=["paper"]),
+        "two": PLAIN["one"] | {"protocols": ["shared", "temperature"]},
+        "table1": {"experiments": ["one", "two"]},
     },
     "tables.table1.protocols: this list must not be empty": {"table1": ALL["table1"] | {"protocols": []}},
     "tables.table1: the protocol geometric is defined for confidence, and the experiments leave by patience": {
@@ -811,7 +824,7 @@ SAID = {
     "figures.fig3.colours: there is no 'mixd'; valid names: mixed": {
         "fig3": ALL["fig3"] | {"colours": {"mixd": "#123456"}}
     },
-    "analyses.easy_and_hard.protocol: there is no 'shared'; valid names: paper": {
+    "analyses.easy_and_hard.protocol: one has no thresholds under 'shared', but under paper; add it": {
         "protocols": ["paper"],
         "easy_and_hard": ALL["easy_and_hard"],
         "analyses": {"easy_and_hard": {"protocol": "shared"}},

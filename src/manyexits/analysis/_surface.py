@@ -1,6 +1,7 @@
 """Loss and score as functions of the weights of combinations of networks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,10 +50,14 @@ class Surface:
         self.views = Views(data, self.vectors[0].device)
         self.n_probe, self.score = len(self.probe), SCORES[task.of(data.task).name]
 
-    def add(self, vector: Float64[Tensor, " p"]) -> int:
-        """A further network, by its parameters, and its number."""
+    @contextmanager
+    def beside(self, vector: Float64[Tensor, " p"]) -> Iterator[int]:
+        """Inside the block there is a further network of these parameters, under the number that is given."""
         self.vectors.append(vector.to(self.vectors[0]))
-        return len(self.vectors) - 1
+        try:
+            yield len(self.vectors) - 1
+        finally:
+            self.vectors.pop()
 
     @torch.no_grad()
     def at(self, weights: Mapping[int, float]) -> Point:

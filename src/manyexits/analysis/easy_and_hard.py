@@ -55,7 +55,7 @@ def analyse(
         runs: regime, seed and answers of each.
         data: prepared dataset.
         n: samples of each kind, at most; none is of both.
-        protocol: that chose the thresholds; null: `shared`, or the first that the study has.
+        protocol: that chose the thresholds; null: `shared`, or its experiment's first.
         criterion: that samples leave by; null: the experiment's own.
 
     Raises:

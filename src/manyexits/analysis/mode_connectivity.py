@@ -138,8 +138,8 @@ def matched_rows(
     """The same where the second network's units are in the order of the first's."""
     found = order()
     parameters = [torch.from_numpy(found[name]) for name, _ in surface.model.named_parameters()]
-    second = surface.add(torch.cat([each.double().flatten() for each in parameters]))
-    return path_rows(surface, about, lambda t: {first: 1 - t, second: t}, points)
+    with surface.beside(torch.cat([each.double().flatten() for each in parameters])) as second:
+        return path_rows(surface, about, lambda t: {first: 1 - t, second: t}, points)
 
 
 def curve_rows(
@@ -151,10 +151,10 @@ def curve_rows(
     points: int,
 ) -> Rows:
     """The same on a curve that was bent so that the loss along it is low."""
-    middle = surface.add(bend(surface.model, (surface.vectors[first], surface.vectors[second]), surface.views))
-    return path_rows(
-        surface, about, lambda t: dict(zip((first, middle, second), _curve.coefficients(t), strict=True)), points
-    )
+    bent = bend(surface.model, (surface.vectors[first], surface.vectors[second]), surface.views)
+    with surface.beside(bent) as middle:
+        three = (first, middle, second)
+        return path_rows(surface, about, lambda t: dict(zip(three, _curve.coefficients(t), strict=True)), points)
 
 
 def path_rows(

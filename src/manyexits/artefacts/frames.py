@@ -19,6 +19,8 @@ COMPARED_TEXT = ("protocol", "criterion", "budget", "metric", "first", "second")
 """Columns of comparisons that hold text."""
 GUARANTEED_TEXT = (*rows.IDENTITY[:-1], "criterion", "loss", "procedure", "threshold")
 """Columns of guarantees that hold text."""
+EMPTY = {"comparisons": NAMES, "guarantees": (*NAMES, "delta")}
+"""What is read -> those of its columns in which a cell may be empty."""
 WHOLE = ("exit", "n", "seed", "second_seed", "seeds")
 """Columns of whole numbers."""
 REGIMES = ("regime", "first", "second")
@@ -118,17 +120,17 @@ def _other(module: Any, paths: list[Path], made_by: Sequence[str | None]) -> pd.
             for column in frame.columns.difference(text):
                 if frame[column].dtype.kind not in "iuf":
                     raise ValueError(f"{column} is no number; a column of text stands in the analysis's TEXT")
+            if what in EMPTY:
+                whole(frame, EMPTY[what])
             if what == "comparisons":
-                _check_compared(frame)
+                _check_budgets(frame)
         for maker in makers:
             made.by_digest(path, maker, expected)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna({"experiment": "", "variant": ""})
 
 
-def _check_compared(frame: pd.DataFrame) -> None:
-    """Refuse differences that are not told whole: every row has all columns but the variant."""
-    whole(frame, NAMES)
+def _check_budgets(frame: pd.DataFrame) -> None:
     limits = frame.loc[frame["budget"] != "max", "budget"]
     if wrong := list(limits[pd.to_numeric(limits, errors="coerce").isna()]):
         raise ValueError(f"{wrong[0]!r} is no budget")
@@ -174,7 +176,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def protocol(told: dict[str, Any], asked: str | None) -> str:
-    """Of an artefact that shows one: what is asked for; else `shared`, or the first that the study has."""
+    """Of an artefact that shows one: what is asked for; else `shared`, or the first that all its experiments have."""
     return asked or rows.one_protocol(told.get("protocols", ["shared"]))
 
 

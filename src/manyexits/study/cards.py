@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from manyexits.study.config import Study
     from manyexits.study.jobs import Jobs
 
+OTHERWISE = {"vary", "vary_seeds", "seeds", "recipes", "criteria", "protocols"}
+"""Keys of an experiment that the card tells in effect, not as they are stated."""
+
 
 def draft(jobs: "Jobs") -> Draft:
     """What the card is made from: records and costs of what is shown, and settings that repeat nothing: they go
@@ -19,9 +22,7 @@ def draft(jobs: "Jobs") -> Draft:
     trainings, analyses = jobs.trainings(runs.shown), analysed.analyses(jobs)
     experiments = []
     for name, entry in entries.items():
-        told = entry.model_dump(exclude={"vary", "vary_seeds", "seeds", "recipes", "criteria"}) | jobs.initial(
-            entry.backbone
-        )
+        told = entry.model_dump(exclude=OTHERWISE) | jobs.initial(entry.backbone)
         told["recipes"] = {
             regime: {
                 phase: entry.recipe_of(regime, phase)
@@ -30,7 +31,7 @@ def draft(jobs: "Jobs") -> Draft:
             for regime in entry.regimes
         }
         told |= {"name": name, "seeds": runs.seeds(name), "network": jobs.network(name)}
-        experiments.append(told | {"criteria": study.criteria(entry)})
+        experiments.append(told | {"criteria": study.criteria(entry), "protocols": study.protocols_of(entry)})
     regimes = dict.fromkeys(regime for told in experiments for regime in told["regimes"])
     recipes = dict.fromkeys(
         recipe for told in experiments for named in told["recipes"].values() for recipe in named.values()
@@ -45,7 +46,6 @@ def draft(jobs: "Jobs") -> Draft:
         },
         "marked": _marked(study, experiments),
         "budgets": study.budgets,
-        "protocols": study.protocols,
         "stages": {stage: VERSIONS[stage] for stage in ("pretrain", "train")},
         "analyses": {job.record.removeprefix(f"{study.output}/"): job.settings for job in analyses},
         "datasets": {name: jobs.job("prepare", dataset=name).settings for name in datasets},

@@ -245,6 +245,10 @@ class Study(Strict):
         task = self.datasets[experiment.dataset].task_name
         return experiment.criteria or CRITERIA[task]
 
+    def protocols_of(self, experiment: Experiment) -> list[str]:
+        """Ways to choose an experiment's thresholds."""
+        return [*(experiment.protocols or self.protocols)]
+
     def criterion(self, experiment: Experiment) -> str:
         """The exit rule that tables print for an experiment: its method's own, or the first of its task."""
         own = self.methods[experiment.method].criterion

@@ -16,6 +16,9 @@ def check(runs: Runs, kind: str, name: str) -> None:
         StudyError: names the key and the remedy.
     """
     what, drawn, options = runs.read_by(kind, name), runs.drawn(kind, name), runs.artefact(kind, name).options
+    shared = runs.protocols(drawn)
+    if not shared:
+        raise StudyError(f"{kind}.{name}: its experiments have no protocol in common; leave some out, or give them one")
     for key, asked in options.items():
         if key in ASKED and asked is not None:
             ASKED[key](runs, f"{kind}.{name}.{key}", asked, drawn)
@@ -23,9 +26,9 @@ def check(runs: Runs, kind: str, name: str) -> None:
         own = {runs.study.criterion(runs.experiment(experiment)) for experiment in drawn}
         asked = options.get("criteria") or [options.get("criterion")]
         shown = own if asked == [None] else set(asked)
-        _check_cells(f"{kind}.{name}", options.get("protocols") or list(runs.study.protocols), shown)
+        _check_cells(f"{kind}.{name}", options.get("protocols") or shared, shown)
     if "protocol" in components.options(kind, runs.component(kind, name)).model_fields:
-        one = options.get("protocol") or one_protocol(list(runs.study.protocols))
+        one = options.get("protocol") or one_protocol(shared)
         for experiment in drawn:
             read_under = options.get("criterion") or runs.study.criterion(runs.experiment(experiment))
             _check_cells(f"{kind}.{name}", [one], {read_under})
@@ -94,13 +97,19 @@ def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> Non
 
 def _protocols(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:
     if not asked:
-        raise StudyError(f"{key}: this list must not be empty; null stands for those that the study has")
+        raise StudyError(f"{key}: this list must not be empty; null stands for those that all its experiments have")
     for protocol in asked:
-        known(key, protocol, list(runs.study.protocols))
+        _protocol(runs, key, protocol, drawn)
 
 
 def _protocol(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
-    known(key, asked, list(runs.study.protocols))
+    for experiment in drawn:
+        calibrated = runs.study.protocols_of(runs.experiment(experiment))
+        if asked not in calibrated:
+            raise StudyError(
+                f"{key}: {experiment} has no thresholds under {asked!r}, but under {', '.join(calibrated)}; add it to"
+                " the protocols of the experiment or the study, or leave the experiment out"
+            )
 
 
 def _criteria(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:

@@ -14,6 +14,7 @@ from manyexits.study.fields import (
     Open,
     Origin,
     Positive,
+    Protocol,
     Seed,
     Several,
     Strict,
@@ -312,6 +313,8 @@ class Experiment(Strict):
     criteria: Distinct[Name] | None = None
     """Exit rules that are calibrated and evaluated (file names in src/manyexits/exits/criteria); null: confidence and
     entropy, or agreement for regression."""
+    protocols: Distinct[Protocol] | None = None
+    """Ways to choose its thresholds; null: those of the study."""
     seeds: Distinct[Seed] | None = None
     """Seeds; null: those of the study."""
     snapshots: Annotated[Distinct[Annotated[int, Field(ge=0, le=10**6)]], Field(min_length=1)] | None = None

@@ -289,8 +289,9 @@ class Jobs:
 
     def _calibrate(self, experiment: str, regime: str, seed: int) -> Draft:
         folder, reads = self._numbers(experiment, regime, seed, "predictions.safetensors")
-        criteria = self.study.criteria(self.runs.experiment(experiment))
-        settings = {"protocols": self.study.protocols, "criteria": criteria, "budgets": self.study.budgets}
+        entry = self.runs.experiment(experiment)
+        criteria, protocols = self.study.criteria(entry), self.study.protocols_of(entry)
+        settings = {"protocols": protocols, "criteria": criteria, "budgets": self.study.budgets}
         predicted = self.job("predict", experiment=experiment, regime=regime, seed=seed)
         counted = self.job("count_flops", experiment=experiment)
         settings |= {"task": self.runs.dataset(experiment).task} | components.versions(criteria=criteria)

@@ -149,8 +149,13 @@ class Runs:
         if self.analysed(analysis) != "answers":
             return options
         criterion = options.get("criterion") or self.study.criterion(self.experiment(experiment))
-        protocol = options.get("protocol") or one_protocol(self.study.protocols)
+        protocol = options.get("protocol") or one_protocol(self.study.protocols_of(self.experiment(experiment)))
         return options | {"criterion": criterion, "protocol": protocol}
+
+    def protocols(self, drawn: list[str]) -> list[str]:
+        """Those that all of these experiments have, in the order of the first."""
+        of_each = [self.study.protocols_of(self.experiment(experiment)) for experiment in drawn]
+        return [protocol for protocol in of_each[0] if all(protocol in each for each in of_each)]
 
     def has(self, analysis: str, experiment: str) -> bool:
         """Whether an experiment keeps the snapshots that an analysis may read."""

@@ -105,7 +105,7 @@ def _artefact(jobs: "Jobs", kind: str, name: str) -> Draft:
             for each in drawn
         ],
         "regimes": list(regimes),
-        "protocols": jobs.study.protocols,
+        "protocols": runs.protocols(drawn),
         "options": runs.artefact(kind, name).options,
         "source": components.source(kind, component),
         "made_from": {"rows": [job.whose for job in read]},

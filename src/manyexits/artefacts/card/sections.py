@@ -48,13 +48,14 @@ def experiments(facts: Facts) -> list[Grid | Text]:
             _listed(told["seeds"]),
             "; ".join(f"{phase}: {recipe}" for phase, recipe in recipes_by_phase(told).items()),
             ", ".join(told["criteria"]),
+            ", ".join(told["protocols"]),
         ]
         for told in facts.settings["experiments"]
     ]
-    header = ["experiment", "dataset", "backbone", "method", "placement", "regimes", "seeds", "recipes", "criteria"]
+    header = ["experiment", "dataset", "backbone", "method", "placement", "regimes", "seeds", "recipes"]
+    header += ["criteria", "protocols of thresholds"]
     budgets = ", ".join(f"{100 * budget:g} %" for budget in facts.settings["budgets"])
-    protocols = ", ".join(facts.settings["protocols"])
-    told = f"Budgets: {budgets} of the backbone's FLOPs, and no limit. Protocols of thresholds: {protocols}."
+    told = f"Budgets: {budgets} of the backbone's FLOPs, and no limit."
     return [Grid(header, rows), *pretrained(facts), *analyses(facts), Text(told)]
 
 

@@ -32,7 +32,7 @@ def figure(
     Args:
         frame: rows.
         told: what is drawn.
-        protocol: that chose the thresholds; null: `shared`, or the first that the study has.
+        protocol: that chose the thresholds; null: `shared`, or the first that all its experiments have.
         criterion: of all experiments; null: each one's own.
     """
     under = frames.protocol(told, protocol)

@@ -25,7 +25,7 @@ def table(
     Args:
         frame: comparisons.
         told: what is drawn.
-        protocols: null: `shared`, or all that the study has instead.
+        protocols: null: `shared`, or all that all its experiments have instead.
         criterion: of all experiments; null: each one's own.
     """
     known = told.get("protocols", ["shared"])

@@ -29,7 +29,7 @@ def table(
     Args:
         frame: rows.
         told: what is drawn.
-        protocol: that chose the thresholds; null: `shared`, or the first that the study has.
+        protocol: that chose the thresholds; null: `shared`, or the first that all its experiments have.
         criterion: of all experiments; null: each one's own.
         best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """

@@ -36,7 +36,7 @@ def table(
     Args:
         frame: rows.
         told: what is drawn.
-        protocols: null: all that the study has.
+        protocols: null: all that all its experiments have.
         criteria: of all experiments, side by side; null: each one's own.
         best: whether the best of an experiment's regimes is bold where `comparisons` tell it apart from every other.
     """

@@ -37,6 +37,7 @@ class ShownSettings(Numbers):
     recipes: dict[str, dict[Phase, str]]
     """Regime -> phase -> recipe."""
     criteria: list[str]
+    protocols: list[str]
     network: MultiExitSettings
     weights: StartSettings | None = None
 
@@ -95,7 +96,6 @@ class CardSettings(StageSettings):
     marked: list[tuple[str, str, str, str, Mark]] = Field(default_factory=list)
     """Section, entry, key, value and mark of what else says where it comes from."""
     budgets: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
-    protocols: list[str]
     stages: dict[Literal["pretrain", "train"], int]
     analyses: dict[File, AnalysedSettings]
     comparisons: list[Compared] = Field(default_factory=list)
