@@ -108,10 +108,6 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
     chosen = found.cells[line]
     if protocol == "paper":
         chosen = averaged_first(chosen, found.points.get(line), backbone)
-    infeasible = (
-        "infeasible, no threshold meets it: the first exit costs"
-        f" {100 * found.first[run] / backbone:.1f} % of the backbone"
-    )
     of_line = {key: identity[key] for key in ("experiment", "variant", "dataset", "backbone", "method")}
     of_line |= {"regime": regime, "protocol": protocol, "criterion": criterion}
     return [
@@ -122,11 +118,23 @@ def cells(found: Measured, identity: dict[str, Any], regime: str, protocol: str,
             "n": int(found.samples[run]),
             "cost_share": cell["cost"] / backbone,
             "promised_share": found.promised.get((*line, cell["budget"]), math.nan) / backbone,
-            "note": infeasible if math.isnan(cell["mean"]) else "",
+            "note": infeasible(cell["budget"], found.first[run] / backbone) if math.isnan(cell["mean"]) else "",
             "digest": identity.get("published", {}).get(regime, ""),
         }
         for cell in chosen
     ]
+
+
+def infeasible(budget: str, first: float) -> str:
+    """Why a budget has no cell.
+
+    Args:
+        budget: as a share of the backbone's cost.
+        first: that of the first exit.
+    """
+    if float(budget) < first:
+        return f"infeasible, no threshold meets it: the first exit costs {100 * first:.1f} % of the backbone"
+    return "infeasible: no threshold that is tried meets it"
 
 
 def averaged_first(cells: Records, swept: Columns | None, backbone: float) -> Records:
@@ -253,6 +261,10 @@ def notes(data: pd.DataFrame) -> list[str]:
             "bold: better than every other regime of the experiment, whose differences have 95 % intervals without 0"
             " (table comparisons); under the protocol paper these are of each run's own thresholds"
         )
-    for row in frames.records(data[data["note"] != ""].drop_duplicates(["experiment", "variant", "budget"])):
-        found.append(f"– {label(row)}, budget {frames.budget(row['budget'])}: {row['note']}")
+    empty = data[data["note"] != ""]
+    for (*named, budget, note), group in empty.groupby([*frames.NAMES, "budget", "note"], sort=False):
+        protocols = group["protocol"].unique()
+        under = f", protocol {' and '.join(protocols)}" if len(protocols) < data["protocol"].nunique() else ""
+        identity = dict(zip(frames.NAMES, named, strict=True))
+        found.append(f"– {label(identity)}, budget {frames.budget(budget)}{under}: {note}")
     return found

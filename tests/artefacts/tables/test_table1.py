@@ -214,6 +214,17 @@ def test_an_infeasible_budget_is_an_empty_cell_with_a_note(build, protocol):
     assert "30.0 % of the backbone" in note
 
 
+def test_a_budget_that_meets_the_first_exit_but_no_threshold_is_told_so(build):
+    runs = run(1), run(2)
+    for row in [*runs[0], *runs[1]]:
+        if row.get("budget") == BUDGETS[1] and row["protocol"] == "shared" and "threshold" not in row:
+            row["value"] = row["cost"] = None
+    made = build(*runs, protocols=["shared", "paper"])
+    told = "– small, budget 50 %, protocol shared: infeasible: no threshold that is tried meets it"
+    assert told in made.notes
+    assert sum("50 %" in note for note in made.notes) == 1
+
+
 def test_feasible_cells_have_no_note(build):
     made = build(run(1), run(2))
     assert set(made.data.loc[made.data["budget"] != "0.25", "note"]) == {""}
