@@ -266,5 +266,5 @@ def notes(data: pd.DataFrame) -> list[str]:
         protocols = group["protocol"].unique()
         under = f", protocol {' and '.join(protocols)}" if len(protocols) < data["protocol"].nunique() else ""
         identity = dict(zip(frames.NAMES, named, strict=True))
-        found.append(f"– {label(identity)}, budget {frames.budget(budget)}{under}: {note}")
+        found.append(f"– {label(identity)}, budget {frames.budget(str(budget))}{under}: {note}")
     return found
