@@ -22,12 +22,11 @@ def table(frame: pd.DataFrame, told: dict[str, Any]) -> Table:
     for identity, rows in both:
         name = frames.label(identity)
         own = rows[(rows["metric"] == SHOWN) & (rows["first_block"] == rows["second_block"])]
-        own = own[(own["first"] != own["second"]) | (own["seed"] != own["second_seed"])].assign(
-            block=own["first_block"]
-        )
+        own = own[(own["first"] != own["second"]) | (own["seed"] != own["second_seed"])]
         if own.empty:
             notes.append(f"{name}: one regime and one seed have no other to be compared with")
             continue
+        own = own.rename(columns={"first_block": "block"})
         order = list(dict.fromkeys(own["between"]))
         means = layers.over_seeds(own, "view", "block", "between")
         sections[f"{name}, CKA of equal blocks"] = layers.lines(means, "between", order, 3)
