@@ -38,24 +38,36 @@ def test_the_table_is_that_of_the_claims(section, records):
     assert len(shown) > 15
 
 
+def barriers(records, experiment):
+    """Those of the last exit: of each pair of regimes and path, and each seed."""
+    frame = analysed(records, "mode_connectivity", experiment)
+    return frame[(frame["metric"] == "barrier") & (frame["exit"] == frame["exit"].max())]
+
+
+def height(rows, first, second, path="straight"):
+    """Mean ± standard deviation over the seeds, or that between two of them."""
+    of = rows[(rows["path"] == path) & (rows[["first", "second"]].apply(set, axis=1) == {first, second})]
+    values = of.loc[(of["seed"] == of["second_seed"]) == (first != second), "value"]
+    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+
+
 def test_every_barrier_is_that_of_the_analysis(section, records):
-    frame = analysed(records, "mode_connectivity", ON["photographs"])
-    barriers = frame[(frame["metric"] == "barrier") & (frame["exit"] == frame["exit"].max())]
-    straight = barriers[barriers["path"] == "straight"]
-    text = " ".join(section.split())
-    said = re.findall(r"from (\w+) to (\w+) by (\d+\.\d+)(?: ± (\d+\.\d+))?", text)
+    text, own = " ".join(section.split()), barriers(records, ON["photographs"])
+    said = re.findall(r"from (\w+) to (\w+) by (\d+\.\d+(?: ± \d+\.\d+)?)", text)
     assert len(said) == 3
-    for first, second, mean, std in said:
-        pair = straight[straight[["first", "second"]].apply(set, axis=1) == {first, second}]
-        pair = pair[(pair["seed"] == pair["second_seed"]) == (first != second)]
-        assert f"{pair['value'].mean():.3f}" == mean, (first, second)
-        assert not std or f"{pair['value'].std():.3f}" == std, (first, second)
-    curve = barriers[barriers["path"] == "curve"]["value"]
-    assert f"a curve halves it ({curve.mean():.3f} ± {curve.std():.3f})" in text
-    within = barriers[barriers["seed"] == barriers["second_seed"]]
+    for first, second, told in said:
+        assert height(own, first, second) == told, (first, second)
+    assert f"a curve halves it ({height(own, 'joint', 'mixed', 'curve')})" in text
+    within = own[own["seed"] == own["second_seed"]]
     by = within.pivot_table(index=["first", "second", "seed"], columns="path", values="value")
     assert (by["matched"] - by["straight"]).abs().max() < 0.0005  # matching moves none of it
-    assert f"the lines of {frame.loc[frame['part'] == 'line', 't'].nunique()} points" in text
+    other = barriers(records, ON["sentences"])
+    both = f"{height(other, 'disjoint', 'mixed')} and {height(other, 'joint', 'mixed')} squared error"
+    assert f"on sentences it is {both}" in text
+    assert f"the curve has {height(other, 'joint', 'mixed', 'curve')}" in text
+    for experiment in ON.values():
+        frame = analysed(records, "mode_connectivity", experiment)
+        assert f"the lines of {frame.loc[frame['part'] == 'line', 't'].nunique()} points" in text
 
 
 def test_ratios_of_ranks_are_those_of_the_analysis(section, records):
@@ -97,9 +109,14 @@ def test_sizes_and_commits_are_those_of_the_records(section, records):
     trained = [file for name in ON.values() for file in (records / "runs" / name).rglob("run.json")]
     made = [file for name in ON.values() for file in records.glob(f"analyses/*/{name}/*.json")]
     kept = [file for file in made if "easy_and_hard" not in str(file)]
-    for files, word in ((trained, "trained"), (kept, "analysed")):
+    of_lines = [file for file in kept if f"mode_connectivity/{ON['sentences']}" in str(file)]
+    for files, word in (
+        (trained, "trained at"),
+        ([file for file in kept if file not in of_lines], "analysed at"),
+        (of_lines, "the lines and the plane of STS-B at"),
+    ):
         commits = {json.loads(file.read_text())["commit"][:7] for file in files}
-        assert commits == set(re.findall(rf"{word} at commit (\w{{7}})", text))
+        assert commits == set(re.findall(rf"{word} commit (\w{{7}})", text))
     counted = {on: analysed(records, "numerical_rank", name)["n"].unique().tolist() for on, name in ON.items()}
     assert f"n is {counted['photographs'][0]:,} test photographs and {counted['sentences'][0]:,} pairs" in text
     probed = {int(analysed(records, "gradient_dominance", name)["n"].max()) for name in ON.values()}

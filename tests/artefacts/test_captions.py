@@ -25,7 +25,7 @@ def rendered(root, tmp_path, monkeypatch, prepared, request):
     return render
 
 
-MEASURED_ON = ("test split", "test samples", "training images", "validation split")
+MEASURED_ON = ("test split", "test samples", "training samples", "validation split")
 
 
 @pytest.mark.parametrize("which", ["plan", "demo"])
@@ -40,7 +40,7 @@ def test_every_artefact_has_a_caption_of_its_own(rendered, which, request):
             assert f"- {experiment}: " in text
         assert "n = 144 training, 36 validation and 60 test " in text  # those of the manifest
         assert any(
-            what in own[kind, name] for what in ("test split", "test samples", "training images", "validation split")
+            what in own[kind, name] for what in ("test split", "test samples", "training samples", "validation split")
         )
         first = plan.job(kind.removesuffix("s"), name=name).reads["rows"][0]
         assert f"``{plan.below(first)}``" in text

@@ -1,6 +1,7 @@
 """Figure 3: where the regimes lie in the loss landscape, and the straight lines between them."""
 
 import math
+import textwrap
 from typing import Annotated, Any
 
 import numpy as np
@@ -35,6 +36,8 @@ LEAST = 0.01
 """Nats from which on barriers stand on a logarithmic scale; what is below is noise of the re-estimated statistics."""
 ROOM = 0.1
 """Of a plane's width, what a contour's label takes."""
+BAR = 18
+"""Characters of a line beside a colour bar, as many as a low plane has room for."""
 AROUND, LINES, LEGENDS = 0.36, 1.9, 0.75
 """Inches: above and below a row of planes, for the row of lines and barriers, for the title and both legends."""
 
@@ -143,7 +146,7 @@ class Scale:
         bar = part.colorbar(filled, ax=axes, aspect=15, pad=0.01)
         bar.set_ticks(self.ticks, labels=[f"{tick:g}" for tick in self.ticks])
         bar.minorticks_off()
-        bar.set_label(label)
+        bar.set_label(textwrap.fill(label, BAR))
 
 
 def plane(axis: Axes, points: pd.DataFrame, scale: Scale, of: str, marks: list[tuple[float, float]]) -> Any:
