@@ -787,11 +787,11 @@ SAID = {
     )
     | {"protocols": ["geometric"]}
     | dict.fromkeys(("comparisons", "exit_distribution", "schedule", "easy_and_hard")),
-    "tables.table1.protocols: one has no thresholds under 'shared', but under paper; add it": {
+    "tables.table1.protocols: one is not evaluated under 'shared', but under paper; add it": {
         "protocols": ["paper"],
         "table1": ALL["table1"] | {"protocols": ["shared"]},
     },
-    "figures.exit_distribution.protocol: one has no thresholds under 'geometric', but under paper; add it": {
+    "figures.exit_distribution.protocol: one is not evaluated under 'geometric', but under paper; add it": {
         "protocols": ["paper"],
         "exit_distribution": ALL["exit_distribution"] | {"protocol": "geometric"},
     },
@@ -803,7 +803,7 @@ SAID = {
     "tables.table1.criteria: one is not evaluated under 'patience', but under confidence, entropy": {
         "table1": ALL["table1"] | {"criteria": ["confidence", "patience"]}
     },
-    "figures.exit_distribution.protocol: one has no thresholds under 'shared', but under paper, geometric": one(
+    "figures.exit_distribution.protocol: one is not evaluated under 'shared', but under paper, geometric": one(
         protocols=["paper", "geometric"]
     )
     | {"exit_distribution": ALL["exit_distribution"] | {"protocol": "shared"}},
@@ -826,7 +826,7 @@ SAID = {
     "figures.fig3.colours: there is no 'mixd'; valid names: mixed": {
         "fig3": ALL["fig3"] | {"colours": {"mixd": "#123456"}}
     },
-    "analyses.easy_and_hard.protocol: one has no thresholds under 'shared', but under paper; add it": {
+    "analyses.easy_and_hard.protocol: one is not evaluated under 'shared', but under paper; add it": {
         "protocols": ["paper"],
         "easy_and_hard": ALL["easy_and_hard"],
         "analyses": {"easy_and_hard": {"protocol": "shared"}},

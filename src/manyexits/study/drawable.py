@@ -1,6 +1,7 @@
 """What tables and figures need, compared with what the study makes: nothing is trained for what cannot be drawn."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from manyexits.files.rows import FOR_CONFIDENCE, one_protocol
@@ -95,38 +96,24 @@ def _check_analysed(runs: Runs, key: str, analysis: str, experiment: str) -> Non
         )
 
 
-def _protocols(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:
+def _some(runs: Runs, key: str, asked: list[str], drawn: list[str], what: str) -> None:
     if not asked:
-        raise StudyError(f"{key}: this list must not be empty; null stands for those that all its experiments have")
-    for protocol in asked:
-        _protocol(runs, key, protocol, drawn)
+        raise StudyError(f"{key}: this list must not be empty; null stands for those of the experiments")
+    for each in asked:
+        _one(runs, key, each, drawn, what)
 
 
-def _protocol(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
+def _one(runs: Runs, key: str, asked: str, drawn: list[str], what: str) -> None:
+    """Of the protocols, or the criteria: every experiment that is drawn must be evaluated under it."""
+    of = {"protocols": runs.study.protocols_of, "criteria": runs.study.criteria}[what]
     for experiment in drawn:
-        calibrated = runs.study.protocols_of(runs.experiment(experiment))
-        if asked not in calibrated:
-            raise StudyError(
-                f"{key}: {experiment} has no thresholds under {asked!r}, but under {', '.join(calibrated)}; add it to"
-                " the protocols of the experiment or the study, or leave the experiment out"
-            )
-
-
-def _criteria(runs: Runs, key: str, asked: list[str], drawn: list[str]) -> None:
-    if not asked:
-        raise StudyError(f"{key}: this list must not be empty; null stands for each experiment's own")
-    for criterion in asked:
-        _criterion(runs, key, criterion, drawn)
-
-
-def _criterion(runs: Runs, key: str, asked: str, drawn: list[str]) -> None:
-    for experiment in drawn:
-        evaluated = runs.study.criteria(runs.experiment(experiment))
+        evaluated = of(runs.experiment(experiment))
         if asked not in evaluated:
-            known(key, asked, components.names("criteria"))
+            if what == "criteria":
+                known(key, asked, components.names("criteria"))
             raise StudyError(
                 f"{key}: {experiment} is not evaluated under {asked!r}, but under {', '.join(evaluated)}; add it to the"
-                " experiment's criteria, or leave the experiment out"
+                f" experiment's {what}, or leave the experiment out"
             )
 
 
@@ -137,10 +124,10 @@ def _colours(runs: Runs, key: str, asked: dict[str, str], drawn: list[str]) -> N
 
 
 ASKED: dict[str, Callable[[Runs, str, Any, list[str]], None]] = {
-    "protocols": _protocols,
-    "protocol": _protocol,
-    "criterion": _criterion,
-    "criteria": _criteria,
+    "protocols": partial(_some, what="protocols"),
+    "protocol": partial(_one, what="protocols"),
+    "criterion": partial(_one, what="criteria"),
+    "criteria": partial(_some, what="criteria"),
     "colours": _colours,
 }
 """Option of a table or figure -> what is asked of the study for it."""
